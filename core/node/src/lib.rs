@@ -1,0 +1,38 @@
+//! An embedded Mycelium node: it speaks the public network's packet protocol version 1, forwards
+//! for others, and carries messages between nodes.
+//!
+//! The parts, from the inside out: [`wire`] is the bytes; `router` and `data` and `bus` are pure
+//! state machines that take bytes and time and give bytes; [`engine`] is the three of them as one;
+//! `driver` connects an engine to TCP and a clock; [`Node`] is the handle that an application holds.
+//! Nothing here knows of storage or of the services above. Without a TUN device: applications
+//! exchange messages, not IP packets.
+
+pub mod bus;
+pub mod data;
+mod driver;
+mod endpoint;
+pub mod engine;
+#[doc(hidden)]
+pub mod fuzzing;
+mod identity;
+pub mod limits;
+pub mod message;
+mod node;
+mod prefix;
+pub mod router;
+pub mod seal;
+pub mod wire;
+
+pub use endpoint::{Endpoint, EndpointError};
+pub use identity::{KeyFileError, RouterId, SecretKey, SharedSecret};
+pub use message::{MessageId, ReceivedMessage, SendError, SendState, TopicFilter};
+pub use node::{
+    Events, Node, NodeConfig, NodeError, NodeEvent, PeerKind, PeerState, PeerStatus, RouteStatus,
+    Subscription,
+};
+pub use prefix::{Prefix, PrefixError};
+pub use threephone_address::{PublicKey, Target, in_overlay, same_subnet, subnet};
+
+/// One peer link of a node, numbered by whoever drives the engine; never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
