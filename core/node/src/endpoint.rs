@@ -76,8 +76,17 @@ mod tests {
 
     #[test]
     fn names_missing_ports_and_other_schemes_are_refused() {
-        let bad = ["", "tcp:", "tcp://", "192.0.2.1:1", "tcp://host:1", "tcp://192.0.2.1",
-            "tcp://2001:db8::1:9651", "udp://192.0.2.1:1", "tcp://192.0.2.1:70000"];
+        let bad = [
+            "",
+            "tcp:",
+            "tcp://",
+            "192.0.2.1:1",
+            "tcp://host:1",
+            "tcp://192.0.2.1",
+            "tcp://2001:db8::1:9651",
+            "udp://192.0.2.1:1",
+            "tcp://192.0.2.1:70000",
+        ];
         for text in bad {
             assert_eq!(text.parse::<Endpoint>(), Err(EndpointError(text.to_owned())));
         }
