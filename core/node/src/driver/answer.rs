@@ -1,0 +1,85 @@
+//! The core's answers to the calls of the handle.
+
+use std::time::Instant;
+
+use super::command::{Command, Patience, Reply};
+use super::core::Core;
+use crate::engine::RouteInfo;
+use crate::message::{MessageId, SendState};
+use crate::node::RouteStatus;
+
+impl Core {
+    pub(super) fn handle_command(&mut self, command: Command, now: Instant) {
+        match command {
+            Command::Send { to, topic, payload, reply } => {
+                let sent = self.engine.send_message(to, topic, payload, now);
+                // Whoever left before hearing the id cannot want the message sent.
+                if let Err(Ok(id)) = reply.send(sent) {
+                    self.engine.cancel_message(id, now);
+                }
+            }
+            Command::Wait { id, reply } => self.wait(id, reply),
+            Command::Cancel { id } => self.engine.cancel_message(id, now),
+            Command::Receive { filter, wait, reply } => {
+                let engine = &mut self.engine;
+                match self.inbox.find(&filter, &mut |wanted| engine.take(wanted, now)) {
+                    Some(message) => {
+                        // Dropped unread, the hand-over brings the message back.
+                        drop(reply.send(Some(self.inbox.hand_over(message))));
+                    }
+                    None if wait == Patience::Waits => self.inbox.park(filter, reply),
+                    None => drop(reply.send(None)),
+                }
+            }
+            Command::Subscribe { topic, reply } => {
+                // Dropped unheard, the subscription's end of the channel closes: as good as never.
+                let _ = reply.send(self.inbox.subscribe(topic));
+            }
+            Command::Resolve { address, reply } => match self.engine.key_of(address) {
+                Some(key) => drop(reply.send(key)),
+                None => {
+                    self.engine.lookup(address, now);
+                    self.resolving.retain(|(_, reply)| !reply.is_closed());
+                    self.resolving.push((address, reply));
+                }
+            },
+            Command::AddPeer { endpoint, reply } => {
+                drop(reply.send(self.peers.add(endpoint, now)));
+            }
+            Command::RemovePeer { endpoint, reply } => {
+                let removed = self.peers.remove(endpoint);
+                if let Ok(Some(link)) = removed {
+                    self.close_link(link, "the peer was removed", now);
+                }
+                drop(reply.send(removed.map(|_| ())));
+            }
+            Command::Peers { reply } => {
+                drop(reply.send(self.peers.statuses(|link| self.engine.link_cost(link))));
+            }
+            Command::Routes { reply } => drop(reply.send(self.route_statuses())),
+        }
+    }
+
+    fn wait(&mut self, id: MessageId, reply: Reply<SendState>) {
+        // A forgotten message is one that was given up or done long ago.
+        let state = self.engine.message_state(id).unwrap_or(SendState::Aborted);
+        if state != SendState::Pending {
+            return drop(reply.send(state));
+        }
+        let waiting = self.waiting.entry(id).or_default();
+        waiting.retain(|reply| !reply.is_closed());
+        waiting.push(reply);
+    }
+
+    fn route_statuses(&self) -> Vec<RouteStatus> {
+        let status = |route: RouteInfo| RouteStatus {
+            prefix: route.prefix,
+            key: route.key,
+            next_hop: self.links.get(&route.link).map(|link| link.endpoint),
+            metric: route.metric,
+            seqno: route.seqno,
+            selected: route.selected,
+        };
+        self.engine.routes().map(status).collect()
+    }
+}

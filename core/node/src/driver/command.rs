@@ -1,0 +1,144 @@
+//! What the core is told: by the handle, by the links, and by handles that are dropped.
+
+use std::net::{Ipv6Addr, SocketAddr};
+
+use bytes::Bytes;
+use threephone_address::{PublicKey, Target};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::LinkId;
+use crate::endpoint::Endpoint;
+use crate::message::{MessageId, ReceivedMessage, SendError, SendState, TopicFilter};
+use crate::node::{NodeError, PeerStatus, RouteStatus, Subscription};
+use crate::wire::frame::Packet;
+
+/// Calls of the handle that wait for their turn.
+pub(crate) const COMMANDS: usize = 1024;
+/// Reads that wait for the core. One holds at most what one read brings (64 KiB), so all links
+/// together at most 4 MiB; then readers wait, and so do the peers.
+pub(crate) const INPUTS: usize = 64;
+
+/// From the handle.
+pub(crate) enum Command {
+    Send {
+        to: Target,
+        topic: Bytes,
+        payload: Bytes,
+        reply: Reply<Result<MessageId, SendError>>,
+    },
+    Wait {
+        id: MessageId,
+        reply: Reply<SendState>,
+    },
+    Cancel {
+        id: MessageId,
+    },
+    /// Takes a waiting message. If there is none: an answer at once, or when one comes.
+    Receive {
+        filter: TopicFilter,
+        wait: Patience,
+        reply: Reply<Option<Handover>>,
+    },
+    Subscribe {
+        topic: Bytes,
+        reply: Reply<Subscription>,
+    },
+    Resolve {
+        address: Ipv6Addr,
+        reply: Reply<PublicKey>,
+    },
+    AddPeer {
+        endpoint: Endpoint,
+        reply: Reply<Result<(), NodeError>>,
+    },
+    RemovePeer {
+        endpoint: Endpoint,
+        reply: Reply<Result<(), NodeError>>,
+    },
+    Peers {
+        reply: Reply<Vec<PeerStatus>>,
+    },
+    Routes {
+        reply: Reply<Vec<RouteStatus>>,
+    },
+}
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<T>;
+
+/// Whether a reader waits for a message to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    None,
+    Waits,
+}
+
+/// From links, listeners and diallers.
+pub(crate) enum Input {
+    Packets { link: LinkId, packets: Vec<Packet> },
+    Down { link: LinkId, reason: String },
+    Accepted { stream: TcpStream, from: SocketAddr },
+    Dialled { endpoint: Endpoint, result: std::io::Result<TcpStream> },
+}
+
+/// From futures and handles that were dropped. Unbounded, since dropping cannot wait; no longer
+/// than there were live futures.
+pub(crate) enum Released {
+    /// A message nobody took out of its hand-over.
+    Message(ReceivedMessage),
+    /// An outgoing message nobody waits for any more.
+    Outgoing(MessageId),
+    /// A subscription took messages and has room again.
+    Room,
+}
+
+/// A message on its way from the core to a reader. If the reader has gone away meanwhile it goes
+/// back, so that a cancelled call loses nothing.
+pub(crate) struct Handover {
+    message: Option<ReceivedMessage>,
+    back: mpsc::UnboundedSender<Released>,
+}
+
+impl Handover {
+    pub(crate) fn new(message: ReceivedMessage, back: mpsc::UnboundedSender<Released>) -> Self {
+        Self { message: Some(message), back }
+    }
+
+    pub(crate) fn take(mut self) -> Option<ReceivedMessage> {
+        self.message.take()
+    }
+}
+
+impl Drop for Handover {
+    fn drop(&mut self) {
+        if let Some(message) = self.message.take() {
+            // Fails only when the node is closed, and then nobody can receive anyway.
+            let _ = self.back.send(Released::Message(message));
+        }
+    }
+}
+
+/// Gives an outgoing message up when dropped, unless disarmed.
+pub(crate) struct CancelGuard {
+    id: Option<MessageId>,
+    core: mpsc::UnboundedSender<Released>,
+}
+
+impl CancelGuard {
+    pub(crate) fn new(id: MessageId, core: mpsc::UnboundedSender<Released>) -> Self {
+        Self { id: Some(id), core }
+    }
+
+    pub(crate) fn disarm(&mut self) {
+        self.id = None;
+    }
+}
+
+impl Drop for CancelGuard {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take() {
+            let _ = self.core.send(Released::Outgoing(id)); // a closed node has given it up already
+        }
+    }
+}

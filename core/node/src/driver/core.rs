@@ -1,0 +1,317 @@
+//! The one task that owns the engine and the peer table.
+//!
+//! It sleeps until something comes in or a deadline passes, takes in everything that is ready,
+//! and only then sends out what the engine has to say: so acknowledgements and packets that belong
+//! together leave in one write.
+
+use std::collections::HashMap;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use threephone_address::PublicKey;
+use tokio::net::TcpStream;
+use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::command::{Command, Input, Released, Reply};
+use super::inbox::Inbox;
+use super::link::Link;
+use super::listener;
+use super::outbox::Pushed;
+use super::peer::{Counters, Peers};
+use crate::endpoint::Endpoint;
+use crate::engine::{Action, Class, Engine};
+use crate::message::{MessageId, SendState};
+use crate::node::NodeEvent;
+use crate::{LinkId, Prefix};
+
+/// Inputs taken in before the answers are sent out.
+const BATCH: usize = 64;
+
+/// The ends of the channels that the core reads.
+pub(crate) struct Inlets {
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) inputs: mpsc::Receiver<Input>,
+    pub(crate) released: mpsc::UnboundedReceiver<Released>,
+}
+
+/// What the core starts from.
+pub(crate) struct CoreParts {
+    pub(crate) engine: Engine,
+    pub(crate) peers: Peers,
+    pub(crate) events: broadcast::Sender<NodeEvent>,
+    /// Given to readers and diallers.
+    pub(crate) inputs: mpsc::Sender<Input>,
+    /// Given to readers of messages.
+    pub(crate) released: mpsc::UnboundedSender<Released>,
+    pub(crate) tracker: TaskTracker,
+    pub(crate) closing: CancellationToken,
+}
+
+pub(crate) struct Core {
+    pub(super) engine: Engine,
+    pub(super) peers: Peers,
+    pub(super) links: HashMap<LinkId, Link>,
+    pub(super) inbox: Inbox,
+    pub(super) waiting: HashMap<MessageId, Vec<Reply<SendState>>>,
+    pub(super) resolving: Vec<(Ipv6Addr, Reply<PublicKey>)>,
+    events: broadcast::Sender<NodeEvent>,
+    inputs: mpsc::Sender<Input>,
+    tracker: TaskTracker,
+    closing: CancellationToken,
+    next_link: u64,
+    /// Links whose writer is to be woken when all is queued.
+    to_wake: Vec<LinkId>,
+}
+
+impl Core {
+    pub(crate) fn new(parts: CoreParts) -> Self {
+        Self {
+            engine: parts.engine,
+            peers: parts.peers,
+            links: HashMap::new(),
+            inbox: Inbox::new(parts.released),
+            waiting: HashMap::new(),
+            resolving: Vec::new(),
+            events: parts.events,
+            inputs: parts.inputs,
+            tracker: parts.tracker,
+            closing: parts.closing,
+            next_link: 0,
+            to_wake: Vec::new(),
+        }
+    }
+
+    /// Runs until the node closes. Links close as the core is dropped.
+    pub(crate) async fn run(mut self, mut inlets: Inlets) {
+        let closing = self.closing.clone();
+        loop {
+            self.dial_due(Instant::now());
+            let deadline = self.deadline();
+            let slept = tokio::select! {
+                () = closing.cancelled() => return,
+                () = sleep_until(deadline) => None,
+                command = inlets.commands.recv() => command.map(Arrival::Command),
+                input = inlets.inputs.recv() => input.map(Arrival::Input),
+                released = inlets.released.recv() => released.map(Arrival::Released),
+            };
+            let now = Instant::now();
+            if let Some(arrival) = slept {
+                self.take_in(arrival, now);
+            }
+            self.take_in_ready(&mut inlets, now);
+            if self.engine.poll_timeout().is_some_and(|timeout| timeout <= now) {
+                self.engine.handle_timeout(now);
+            }
+            self.send_out(now);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match (self.engine.poll_timeout(), self.peers.poll_timeout()) {
+            (Some(engine), Some(peers)) => Some(engine.min(peers)),
+            (engine, peers) => engine.or(peers),
+        }
+    }
+
+    fn take_in_ready(&mut self, inlets: &mut Inlets, now: Instant) {
+        for _ in 0..BATCH {
+            let command = inlets.commands.try_recv().ok().map(Arrival::Command);
+            let input = inlets.inputs.try_recv().ok().map(Arrival::Input);
+            let released = inlets.released.try_recv().ok().map(Arrival::Released);
+            if command.is_none() && input.is_none() && released.is_none() {
+                return;
+            }
+            for arrival in [command, input, released].into_iter().flatten() {
+                self.take_in(arrival, now);
+            }
+        }
+    }
+
+    fn take_in(&mut self, arrival: Arrival, now: Instant) {
+        match arrival {
+            Arrival::Command(command) => self.handle_command(command, now),
+            Arrival::Input(input) => self.handle_input(input, now),
+            Arrival::Released(Released::Message(message)) => self.inbox.give_back(message),
+            Arrival::Released(Released::Outgoing(id)) => self.engine.cancel_message(id, now),
+            Arrival::Released(Released::Room) => {} // delivery follows every batch anyway
+        }
+    }
+
+    fn handle_input(&mut self, input: Input, now: Instant) {
+        match input {
+            Input::Packets { link, packets } => {
+                // A reader may have had packets under way when its link was closed.
+                if self.links.contains_key(&link) {
+                    for packet in packets {
+                        self.engine.handle_packet(link, packet, now);
+                    }
+                }
+            }
+            Input::Down { link, reason } => self.close_link(link, &reason, now),
+            Input::Accepted { stream, from } => self.accept(stream, Endpoint::Tcp(from), now),
+            Input::Dialled { endpoint, result: Ok(stream) } => self.dialled(stream, endpoint, now),
+            Input::Dialled { endpoint, result: Err(error) } => {
+                tracing::debug!(%endpoint, %error, "a peer cannot be reached");
+                self.peers.dial_failed(endpoint, now);
+            }
+        }
+    }
+
+    fn dial_due(&mut self, now: Instant) {
+        for endpoint in self.peers.take_due(now) {
+            let dial = listener::dial(endpoint, self.inputs.clone());
+            self.tracker.spawn(self.closing.clone().run_until_cancelled_owned(dial));
+        }
+    }
+
+    fn dialled(&mut self, stream: TcpStream, endpoint: Endpoint, now: Instant) {
+        let link = self.number_link();
+        if let Some(counters) = self.peers.dialled(endpoint, link, now) {
+            self.open_link(link, endpoint, stream, counters, now);
+        }
+    }
+
+    fn accept(&mut self, stream: TcpStream, endpoint: Endpoint, now: Instant) {
+        let link = self.number_link();
+        match self.peers.accept(endpoint, link, now) {
+            Ok((counters, replaced)) => {
+                if let Some(old) = replaced {
+                    self.close_link(old, "the peer connected anew", now);
+                }
+                self.open_link(link, endpoint, stream, counters, now);
+            }
+            Err(error) => tracing::warn!(%endpoint, %error, "a connection was refused"),
+        }
+    }
+
+    fn number_link(&mut self) -> LinkId {
+        self.next_link += 1;
+        LinkId(self.next_link)
+    }
+
+    fn open_link(
+        &mut self,
+        id: LinkId,
+        endpoint: Endpoint,
+        stream: TcpStream,
+        counters: Arc<Counters>,
+        now: Instant,
+    ) {
+        let inputs = self.inputs.clone();
+        match Link::start(id, endpoint, stream, counters, inputs, &self.tracker) {
+            Ok(link) => {
+                tracing::info!(%endpoint, "link up");
+                self.links.insert(id, link);
+                self.engine.link_up(id, endpoint.static_cost(), now);
+                self.announce(NodeEvent::PeerUp { endpoint });
+            }
+            Err(error) => {
+                tracing::warn!(%endpoint, %error, "a connection cannot be used");
+                self.peers.link_down(endpoint, id, now);
+            }
+        }
+    }
+
+    /// Ends a link, whoever wanted that; a link that is gone already is left alone.
+    pub(super) fn close_link(&mut self, id: LinkId, reason: &str, now: Instant) {
+        let Some(link) = self.links.remove(&id) else { return };
+        tracing::info!(endpoint = %link.endpoint, reason, "link down");
+        self.engine.link_down(id, now);
+        self.peers.link_down(link.endpoint, id, now);
+        self.announce(NodeEvent::PeerDown { endpoint: link.endpoint });
+    }
+
+    fn announce(&self, event: NodeEvent) {
+        let _ = self.events.send(event); // nobody listening is fine
+    }
+
+    /// Carries out what the engine wants, until it wants nothing more.
+    fn send_out(&mut self, now: Instant) {
+        loop {
+            while let Some(action) = self.engine.poll_action() {
+                self.act(action, now);
+            }
+            let engine = &mut self.engine;
+            let mut taken = false;
+            self.inbox.deliver(|wanted| {
+                let message = engine.take(wanted, now);
+                taken |= message.is_some();
+                message
+            });
+            if !taken {
+                break;
+            }
+        }
+        for id in self.to_wake.drain(..) {
+            if let Some(link) = self.links.get(&id) {
+                link.outbox.wake();
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action, now: Instant) {
+        match action {
+            Action::Transmit { link, class, bytes } => self.transmit(link, class, bytes, now),
+            Action::Close { link, reason } => self.close_link(link, &reason.to_string(), now),
+            Action::MessageState { id, state } => self.answer_waiting(id, state),
+            Action::RouteAcquired { prefix, key } => {
+                self.answer_resolving(prefix, key);
+                self.announce(NodeEvent::Reachable { prefix, key });
+            }
+            Action::RouteLost { prefix } => self.announce(NodeEvent::Unreachable { prefix }),
+            Action::LookupFailed { .. } | Action::MessageReady { .. } => {}
+        }
+    }
+
+    fn transmit(&mut self, id: LinkId, class: Class, bytes: bytes::Bytes, now: Instant) {
+        let Some(link) = self.links.get(&id) else { return };
+        let pushed = match class {
+            Class::Control => link.outbox.push_control(bytes),
+            Class::Data => link.outbox.push_data(bytes),
+        };
+        match pushed {
+            Pushed::Queued { wake: true } => self.to_wake.push(id),
+            Pushed::Queued { wake: false } => {}
+            Pushed::Dropped => {
+                link.counters.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            Pushed::Stuck => self.close_link(id, "the peer does not read", now),
+        }
+    }
+
+    fn answer_waiting(&mut self, id: MessageId, state: SendState) {
+        if state == SendState::Pending {
+            return;
+        }
+        for reply in self.waiting.remove(&id).unwrap_or_default() {
+            let _ = reply.send(state); // who left does not want to know
+        }
+    }
+
+    fn answer_resolving(&mut self, prefix: Prefix, key: PublicKey) {
+        for (address, reply) in std::mem::take(&mut self.resolving) {
+            if prefix.contains(address) {
+                let _ = reply.send(key); // who left does not want to know
+            } else if !reply.is_closed() {
+                self.resolving.push((address, reply));
+            }
+        }
+    }
+}
+
+enum Arrival {
+    Command(Command),
+    Input(Input),
+    Released(Released),
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

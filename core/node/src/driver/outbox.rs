@@ -1,0 +1,195 @@
+//! What waits to be written on one link: control before data, both bounded.
+//!
+//! When a peer reads too slowly its data is dropped: end-to-end acknowledgements repair that.
+//! Control packets are never dropped, because nobody repeats them; a link that holds up more of
+//! them than fit is reported as stuck, and then closed.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use tokio::sync::Notify;
+
+/// A table dump of a large network is the largest burst of control; 16384 Updates are 1.1 MB.
+const CONTROL_PACKETS: usize = 16_384;
+/// Short packets cost more to hold than their bytes say.
+const DATA_PACKETS: usize = 8_192;
+/// A third of a second on a link of 100 Mbit/s: longer queues only add delay.
+const DATA_BYTES: usize = 4 * 1024 * 1024;
+/// Packets written at once, as older nodes do.
+const BATCH_PACKETS: usize = 50;
+/// Bytes written at once: what the socket's send buffer takes without splitting, and short enough
+/// that a control packet never waits long behind data.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// What became of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// It waits for the writer; `wake` says that the writer has to be woken.
+    Queued { wake: bool },
+    /// Data for which there was no room.
+    Dropped,
+    /// Control for which there was no room: the link is stuck.
+    Stuck,
+}
+
+/// The queues between the core and one writer.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    queues: Mutex<Queues>,
+    ready: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queues {
+    control: VecDeque<Bytes>,
+    data: VecDeque<Bytes>,
+    data_bytes: usize,
+    finished: bool,
+}
+
+impl Outbox {
+    pub(crate) fn push_control(&self, packet: Bytes) -> Pushed {
+        let mut queues = self.lock();
+        if queues.control.len() >= CONTROL_PACKETS {
+            return Pushed::Stuck;
+        }
+        let wake = queues.is_empty();
+        queues.control.push_back(packet);
+        Pushed::Queued { wake }
+    }
+
+    pub(crate) fn push_data(&self, packet: Bytes) -> Pushed {
+        let mut queues = self.lock();
+        let bytes = queues.data_bytes + packet.len();
+        if queues.data.len() >= DATA_PACKETS || bytes > DATA_BYTES {
+            return Pushed::Dropped;
+        }
+        let wake = queues.is_empty();
+        queues.data_bytes = bytes;
+        queues.data.push_back(packet);
+        Pushed::Queued { wake }
+    }
+
+    /// Wakes the writer. Apart from pushing, so that packets queued together leave together.
+    pub(crate) fn wake(&self) {
+        self.ready.notify_one();
+    }
+
+    /// Nothing will be pushed any more: the writer ends when it has written what is there.
+    pub(crate) fn finish(&self) {
+        self.lock().finished = true;
+        self.wake();
+    }
+
+    /// Moves the next packets to write into `batch`, waiting for some; false when there will be
+    /// none. For one caller at a time; cancelling loses nothing.
+    pub(crate) async fn fill(&self, batch: &mut BytesMut) -> bool {
+        loop {
+            {
+                let mut queues = self.lock();
+                if queues.take_batch(batch) {
+                    return true;
+                }
+                if queues.finished {
+                    return false;
+                }
+            }
+            self.ready.notified().await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queues> {
+        // Every change is whole before the lock is released, so a poisoned state is a good state.
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queues {
+    fn is_empty(&self) -> bool {
+        self.control.is_empty() && self.data.is_empty()
+    }
+
+    /// At least one packet if there is any, however large.
+    fn take_batch(&mut self, batch: &mut BytesMut) -> bool {
+        for taken in 0..BATCH_PACKETS {
+            let Some(next) = self.control.front().or(self.data.front()) else { return taken > 0 };
+            if taken > 0 && batch.len() + next.len() > BATCH_BYTES {
+                break;
+            }
+            batch.put_slice(next);
+            if self.control.pop_front().is_none() {
+                self.data_bytes -= self.data.pop_front().map_or(0, |packet| packet.len());
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WOKEN: Pushed = Pushed::Queued { wake: true };
+    const QUEUED: Pushed = Pushed::Queued { wake: false };
+
+    async fn written(outbox: &Outbox) -> Vec<u8> {
+        let mut batch = BytesMut::new();
+        assert!(outbox.fill(&mut batch).await);
+        batch.to_vec()
+    }
+
+    #[tokio::test]
+    async fn control_leaves_before_data_in_one_write() {
+        let outbox = Outbox::default();
+        assert_eq!(outbox.push_data(Bytes::from_static(b"data")), WOKEN);
+        assert_eq!(outbox.push_control(Bytes::from_static(b"one ")), QUEUED);
+        assert_eq!(outbox.push_control(Bytes::from_static(b"two ")), QUEUED);
+        assert_eq!(written(&outbox).await, b"one two data");
+    }
+
+    #[tokio::test]
+    async fn a_full_data_queue_drops_data_and_still_takes_control() {
+        let outbox = Outbox::default();
+        let large = Bytes::from(vec![0; 60_000]);
+        while outbox.push_data(large.clone()) != Pushed::Dropped {}
+        assert_eq!(outbox.push_control(Bytes::from_static(b"c")), QUEUED);
+        written(&outbox).await;
+        assert_eq!(outbox.push_data(large), QUEUED, "writing makes room again");
+    }
+
+    #[test]
+    fn a_full_control_queue_means_that_the_link_is_stuck() {
+        let outbox = Outbox::default();
+        for _ in 0..CONTROL_PACKETS {
+            assert_ne!(outbox.push_control(Bytes::from_static(b"c")), Pushed::Stuck);
+        }
+        assert_eq!(outbox.push_control(Bytes::from_static(b"c")), Pushed::Stuck);
+    }
+
+    #[tokio::test]
+    async fn one_write_holds_at_most_50_packets_and_64_kib() {
+        let outbox = Outbox::default();
+        for _ in 0..60 {
+            outbox.push_data(Bytes::from_static(b"d"));
+        }
+        assert_eq!(written(&outbox).await.len(), 50);
+        assert_eq!(written(&outbox).await.len(), 10);
+        for _ in 0..3 {
+            outbox.push_data(Bytes::from(vec![0; 30_000]));
+        }
+        assert_eq!(written(&outbox).await.len(), 60_000);
+        assert_eq!(written(&outbox).await.len(), 30_000);
+        outbox.push_data(Bytes::from(vec![0; 65_575]));
+        assert_eq!(written(&outbox).await.len(), 65_575, "the largest packet of all");
+    }
+
+    #[tokio::test]
+    async fn what_is_queued_is_still_written_after_the_end() {
+        let outbox = Outbox::default();
+        outbox.push_data(Bytes::from_static(b"last"));
+        outbox.finish();
+        assert_eq!(written(&outbox).await, b"last");
+        assert!(!outbox.fill(&mut BytesMut::new()).await);
+    }
+}

@@ -1,0 +1,449 @@
+//! The handle an application holds on a running node.
+
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use threephone_address::{PublicKey, Target};
+use tokio::net::TcpListener;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::driver::command::{COMMANDS, CancelGuard, Command, INPUTS, Patience, Released};
+use crate::driver::core::{Core, CoreParts, Inlets};
+use crate::driver::listener;
+use crate::driver::peer::Peers;
+use crate::endpoint::Endpoint;
+use crate::engine::{Engine, EngineConfig};
+use crate::identity::SecretKey;
+use crate::limits::Limits;
+use crate::message::{MessageId, ReceivedMessage, SendError, SendState, TopicFilter};
+use crate::prefix::Prefix;
+
+/// Events a slow reader may be behind; they are small, and a reader that far behind does better to
+/// ask for the whole state.
+const EVENTS: usize = 1024;
+
+/// What a node is started with.
+pub struct NodeConfig {
+    /// Who the node is.
+    pub secret: SecretKey,
+    /// Where it accepts links; port 0 lets the system choose.
+    pub listen: Vec<Endpoint>,
+    /// Whom it dials for as long as it runs.
+    pub peers: Vec<Endpoint>,
+    /// What strangers can make grow, and how far.
+    pub limits: Limits,
+}
+
+impl NodeConfig {
+    /// A node that listens nowhere and dials nobody yet.
+    pub fn new(secret: SecretKey) -> Self {
+        Self { secret, listen: Vec::new(), peers: Vec::new(), limits: Limits::default() }
+    }
+}
+
+/// Why the node could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// A listener could not be opened.
+    #[error("cannot listen on {endpoint}: {error}; choose another port, or stop what uses it")]
+    Listen {
+        /// Where.
+        endpoint: Endpoint,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The system gave no random bytes.
+    #[error("the system gave no random bytes: {0}")]
+    Random(getrandom::Error),
+    /// The peer is in the table already.
+    #[error("{0} is a peer already")]
+    PeerExists(Endpoint),
+    /// No such peer.
+    #[error("{0} is not a peer")]
+    UnknownPeer(Endpoint),
+    /// The peer table is full.
+    #[error("there are {0} static peers, which is the most; remove one first")]
+    TooManyPeers(usize),
+    /// The node is closed.
+    #[error("the node is closed")]
+    Closed,
+}
+
+/// How a peer came to be in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PeerKind {
+    /// Configured or added; dialled again for ever.
+    Static,
+    /// It dialled us; forgotten when its link ends.
+    Inbound,
+}
+
+/// What a peer's link is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PeerState {
+    /// Being dialled.
+    Connecting,
+    /// The link is up.
+    Alive,
+    /// Waiting for the next attempt.
+    Dead,
+}
+
+/// One row of the peer table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// The other side's underlay address.
+    pub endpoint: Endpoint,
+    /// How it got there.
+    pub kind: PeerKind,
+    /// What its link is doing.
+    pub state: PeerState,
+    /// Bytes written over all links to it.
+    pub tx_bytes: u64,
+    /// Bytes read over all links to it.
+    pub rx_bytes: u64,
+    /// Packets dropped because its queue was full.
+    pub dropped: u64,
+    /// Malformed control packets it sent.
+    pub malformed: u64,
+    /// Cost of the link in the routing metric; none while it is down.
+    pub link_cost: Option<u16>,
+}
+
+/// One known route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteStatus {
+    /// Where it leads.
+    pub prefix: Prefix,
+    /// Who announced it.
+    pub key: PublicKey,
+    /// The peer it goes through.
+    pub next_hop: Option<Endpoint>,
+    /// Sum of link costs; 65535 is unreachable.
+    pub metric: u16,
+    /// The source's sequence number.
+    pub seqno: u16,
+    /// Whether packets take it.
+    pub selected: bool,
+}
+
+/// What happened on the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeEvent {
+    /// A route to the /64 of this node exists now, and did not before.
+    Reachable {
+        /// The announced prefix.
+        prefix: Prefix,
+        /// The node's key.
+        key: PublicKey,
+    },
+    /// The last route to the prefix went away.
+    Unreachable {
+        /// The prefix.
+        prefix: Prefix,
+    },
+    /// A link came up.
+    PeerUp {
+        /// With whom.
+        endpoint: Endpoint,
+    },
+    /// A link went down.
+    PeerDown {
+        /// With whom.
+        endpoint: Endpoint,
+    },
+    /// This many events were dropped because the reader was slow.
+    Missed(u64),
+}
+
+/// A running node. Close it with [`Node::close`]: dropping it without is an error in the log.
+pub struct Node {
+    key: PublicKey,
+    listening: Vec<Endpoint>,
+    commands: mpsc::Sender<Command>,
+    released: mpsc::UnboundedSender<Released>,
+    /// Weak, so that readers of events see the end when the core ends.
+    events: broadcast::WeakSender<NodeEvent>,
+    tracker: TaskTracker,
+    closing: CancellationToken,
+}
+
+impl Node {
+    /// Opens the listeners, starts dialling, and returns once links are accepted. Needs a tokio
+    /// runtime with time and I/O, on which the node's tasks then run.
+    pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
+        let key = config.secret.public_key();
+        let (listeners, listening) = open_listeners(&config.listen)?;
+        let (commands, command_inlet) = mpsc::channel(COMMANDS);
+        let (inputs, input_inlet) = mpsc::channel(INPUTS);
+        let (released, released_inlet) = mpsc::unbounded_channel();
+        let events = broadcast::channel(EVENTS).0;
+        let (tracker, closing) = (TaskTracker::new(), CancellationToken::new());
+        let node = Self {
+            key,
+            listening,
+            commands,
+            released: released.clone(),
+            events: events.downgrade(),
+            tracker: tracker.clone(),
+            closing: closing.clone(),
+        };
+        for listener in listeners {
+            let accept = listener::accept(listener, inputs.clone());
+            tracker.spawn(closing.clone().run_until_cancelled_owned(accept));
+        }
+        let now = Instant::now();
+        let mut peers = Peers::new(random()?);
+        for endpoint in config.peers {
+            match peers.add(endpoint, now) {
+                // Named twice is still one peer.
+                Ok(()) | Err(NodeError::PeerExists(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let engine = Engine::new(
+            EngineConfig {
+                secret: config.secret,
+                router_random: random()?,
+                seed: random()?,
+                limits: config.limits,
+            },
+            now,
+        );
+        let core =
+            Core::new(CoreParts { engine, peers, events, inputs, released, tracker, closing });
+        let inlets =
+            Inlets { commands: command_inlet, inputs: input_inlet, released: released_inlet };
+        node.tracker.spawn(core.run(inlets));
+        Ok(node)
+    }
+
+    /// The node's key.
+    pub fn public_key(&self) -> PublicKey {
+        self.key
+    }
+
+    /// The node's overlay address.
+    pub fn address(&self) -> Ipv6Addr {
+        self.key.address()
+    }
+
+    /// The /64 that belongs to the node.
+    pub fn subnet(&self) -> Prefix {
+        Prefix::subnet_of(self.address())
+    }
+
+    /// Where the node accepts links, with the ports the system chose.
+    pub fn listening(&self) -> &[Endpoint] {
+        &self.listening
+    }
+
+    /// Adds a static peer and dials it at once.
+    pub async fn add_peer(&self, endpoint: Endpoint) -> Result<(), NodeError> {
+        let answer = self.ask(|reply| Command::AddPeer { endpoint, reply }).await;
+        answer.unwrap_or(Err(NodeError::Closed))
+    }
+
+    /// Forgets a peer of any kind and closes its link.
+    pub async fn remove_peer(&self, endpoint: Endpoint) -> Result<(), NodeError> {
+        let answer = self.ask(|reply| Command::RemovePeer { endpoint, reply }).await;
+        answer.unwrap_or(Err(NodeError::Closed))
+    }
+
+    /// The peer table, sorted by endpoint; empty once the node is closed.
+    pub async fn peers(&self) -> Vec<PeerStatus> {
+        self.ask(|reply| Command::Peers { reply }).await.unwrap_or_default()
+    }
+
+    /// The routing table; empty once the node is closed.
+    pub async fn routes(&self) -> Vec<RouteStatus> {
+        self.ask(|reply| Command::Routes { reply }).await.unwrap_or_default()
+    }
+
+    /// Queues a message in the node, with or without a route. It is tried for five minutes.
+    /// Cancelled before it gives the id, it sends nothing.
+    pub async fn send(
+        &self,
+        to: Target,
+        topic: &[u8],
+        payload: Bytes,
+    ) -> Result<MessageId, SendError> {
+        let topic = Bytes::copy_from_slice(topic);
+        let answer = self.ask(|reply| Command::Send { to, topic, payload, reply }).await;
+        answer.unwrap_or(Err(SendError::Closed))
+    }
+
+    /// Waits until the other node has the message, or it was given up, at most `timeout`;
+    /// gives the state then. A forgotten or unknown id counts as aborted, and so does every
+    /// message once the node is closed.
+    pub async fn wait(&self, id: MessageId, timeout: Duration) -> SendState {
+        let answer = self.ask(|reply| Command::Wait { id, reply });
+        match tokio::time::timeout(timeout, answer).await {
+            Ok(state) => state.unwrap_or(SendState::Aborted),
+            Err(_) => SendState::Pending,
+        }
+    }
+
+    /// [`Node::send`] and [`Node::wait`] in one. When the time is over (then the state is still
+    /// pending), or this future is dropped, the message is given up.
+    pub async fn send_and_wait(
+        &self,
+        to: Target,
+        topic: &[u8],
+        payload: Bytes,
+        timeout: Duration,
+    ) -> Result<SendState, SendError> {
+        let id = self.send(to, topic, payload).await?;
+        let mut guard = CancelGuard::new(id, self.released.clone());
+        let state = self.wait(id, timeout).await;
+        if state != SendState::Pending {
+            guard.disarm();
+        }
+        Ok(state)
+    }
+
+    /// Gives up an outgoing message and tells the receiver so.
+    pub async fn cancel(&self, id: MessageId) {
+        let _ = self.commands.send(Command::Cancel { id }).await; // closed: given up already
+    }
+
+    /// Takes the oldest waiting message that `filter` lets through, waiting at most `timeout`.
+    /// Topics that somebody subscribed to are never let through. Cancelling loses nothing.
+    pub async fn receive(&self, filter: TopicFilter, timeout: Duration) -> Option<ReceivedMessage> {
+        let ask = |wait| {
+            let filter = filter.clone();
+            self.ask(move |reply| Command::Receive { filter, wait, reply })
+        };
+        // Asked without patience first: an answer takes its time even when nothing is to be
+        // waited for, and must not lose against a timeout of zero.
+        if let Some(handover) = ask(Patience::None).await? {
+            return handover.take();
+        }
+        if timeout.is_zero() {
+            return None;
+        }
+        tokio::time::timeout(timeout, ask(Patience::Waits)).await.ok()???.take()
+    }
+
+    /// Reserves a topic: its messages go only to the subscription. While nobody takes them, the
+    /// node's bounded queue fills, and then senders are not acknowledged and try again.
+    /// A second subscription of a topic replaces the first. On a closed node it ends at once.
+    pub async fn subscribe(&self, topic: &[u8]) -> Subscription {
+        let topic = Bytes::copy_from_slice(topic);
+        let answer = self.ask(|reply| Command::Subscribe { topic, reply }).await;
+        answer.unwrap_or_else(|| Subscription::ended(self.released.clone()))
+    }
+
+    /// What happens on the network from now on. A slow reader is told how much it missed.
+    pub fn events(&self) -> Events {
+        let receiver = match self.events.upgrade() {
+            Some(events) => events.subscribe(),
+            None => broadcast::channel(1).1,
+        };
+        Events { receiver }
+    }
+
+    /// The key of the node that owns `address`, looked up if need be.
+    pub async fn resolve(&self, address: Ipv6Addr, timeout: Duration) -> Option<PublicKey> {
+        let answer = self.ask(|reply| Command::Resolve { address, reply });
+        tokio::time::timeout(timeout, answer).await.ok()?
+    }
+
+    /// Closes links and listeners and waits until no task is left. What is queued on a link gets
+    /// half a second to leave. A second call only waits.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
+    /// Puts a question to the core; none when there is no core any more.
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(question(reply)).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if !self.closing.is_cancelled() {
+            tracing::error!("a node was dropped without being closed");
+            self.closing.cancel();
+        }
+    }
+}
+
+/// Receives the messages of one topic, in the order they were completed.
+pub struct Subscription {
+    pub(crate) receiver: mpsc::Receiver<ReceivedMessage>,
+    /// Set by the core when it holds messages back because this side is full.
+    pub(crate) starved: Arc<AtomicBool>,
+    pub(crate) released: mpsc::UnboundedSender<Released>,
+}
+
+impl Subscription {
+    /// The next message; none once the node is closed. Cancelling loses nothing.
+    pub async fn next(&mut self) -> Option<ReceivedMessage> {
+        let message = self.receiver.recv().await?;
+        if self.starved.swap(false, Ordering::SeqCst) {
+            let _ = self.released.send(Released::Room); // a closed node has nothing more to give
+        }
+        Some(message)
+    }
+
+    fn ended(released: mpsc::UnboundedSender<Released>) -> Self {
+        Self { receiver: mpsc::channel(1).1, starved: Arc::default(), released }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        // The peers were told that these arrived; whoever subscribes next gets them.
+        self.receiver.close();
+        while let Ok(message) = self.receiver.try_recv() {
+            let _ = self.released.send(Released::Message(message)); // closed: nobody can receive
+        }
+    }
+}
+
+/// Receives what happens on the network.
+pub struct Events {
+    receiver: broadcast::Receiver<NodeEvent>,
+}
+
+impl Events {
+    /// The next event; none once the node is closed. Cancelling loses nothing.
+    pub async fn next(&mut self) -> Option<NodeEvent> {
+        match self.receiver.recv().await {
+            Ok(event) => Some(event),
+            Err(RecvError::Lagged(missed)) => Some(NodeEvent::Missed(missed)),
+            Err(RecvError::Closed) => None,
+        }
+    }
+}
+
+fn open_listeners(endpoints: &[Endpoint]) -> Result<(Vec<TcpListener>, Vec<Endpoint>), NodeError> {
+    let mut listeners = Vec::new();
+    let mut listening = Vec::new();
+    for endpoint in endpoints {
+        let endpoint = *endpoint;
+        let failed = |error| NodeError::Listen { endpoint, error };
+        let listener = listener::listen(endpoint.address()).map_err(failed)?;
+        listening.push(Endpoint::Tcp(listener.local_addr().map_err(failed)?));
+        listeners.push(listener);
+    }
+    Ok((listeners, listening))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], NodeError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(NodeError::Random)?;
+    Ok(bytes)
+}
