@@ -20,6 +20,7 @@ struct Shared {
     writes: mpsc::Sender<Command>,
     /// Taken out by `close`, so that the readers end.
     reads: Mutex<Option<mpsc::Sender<Query>>>,
+    /// The writer, then the readers.
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -95,21 +96,28 @@ impl Store {
     /// When the log could not be written back; it stays beside the database then, nothing is lost.
     pub async fn close(self) -> Result<(), StoreError> {
         self.shared.reads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut threads = self.shared.take_threads();
+        let readers = threads.split_off(threads.len().min(1));
+        // Readers first: a snapshot in use would keep the log from being written back whole.
+        join(readers).await;
         let (answer, outcome) = oneshot::channel();
         let closing = self.shared.writes.send(Command::Close(answer)).await;
         let outcome = match closing {
             Ok(()) => outcome.await.unwrap_or(Ok(())),
             Err(_) => Ok(()),
         };
-        let threads = self.shared.take_threads();
-        let joined = tokio::task::spawn_blocking(move || {
-            for thread in threads {
-                let _ = thread.join();
-            }
-        });
-        let _ = joined.await;
+        join(threads).await;
         outcome
     }
+}
+
+async fn join(threads: Vec<JoinHandle<()>>) {
+    let joined = tokio::task::spawn_blocking(move || {
+        for thread in threads {
+            let _ = thread.join();
+        }
+    });
+    let _ = joined.await;
 }
 
 impl Shared {

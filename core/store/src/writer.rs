@@ -65,7 +65,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) fn run(connection: &Connection, mut queue: mpsc::Receiver<Command>) {
-    let mut writer = Writer { connection, log_pages: 0 };
+    let mut writer = Writer { connection, log_pages: 0, checkpointed: 0 };
     connection.wal_hook(Some(count_pages));
     let mut jobs = Vec::with_capacity(BATCH);
     while let Some(command) = queue.blocking_recv() {
@@ -113,6 +113,9 @@ fn count_pages(_: &hooks::Wal, pages: i32) -> rusqlite::Result<()> {
 struct Writer<'a> {
     connection: &'a Connection,
     log_pages: i32,
+    /// Pages in the log at the last checkpoint. A reader's snapshot can keep the log from starting
+    /// over; then only its growth counts, or every commit would pay for a checkpoint too.
+    checkpointed: i32,
 }
 
 impl Writer<'_> {
@@ -176,14 +179,17 @@ impl Writer<'_> {
 
     fn checkpoint_if_due(&mut self, idle: bool) {
         let limit = if idle { IDLE_CHECKPOINT_PAGES } else { FORCED_CHECKPOINT_PAGES };
-        if self.log_pages < limit {
+        if self.log_pages < self.checkpointed {
+            self.checkpointed = 0;
+        }
+        if self.log_pages.saturating_sub(self.checkpointed) < limit {
             return;
         }
         // Nothing depends on it: the log keeps what it holds, and the next commit asks again.
         if let Err(error) = self.checkpoint("PASSIVE") {
             tracing::warn!(%error, "checkpoint failed");
         }
-        self.log_pages = 0;
+        self.checkpointed = self.log_pages;
     }
 
     fn checkpoint(&self, mode: &str) -> Result<(), StoreError> {

@@ -1,4 +1,5 @@
 //! The store on a disk that is slow, full, broken, or loses what was not synced.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -68,6 +69,23 @@ async fn add_together(store: &Store, numbers: std::ops::Range<i64>) -> Vec<Resul
     outcomes
 }
 
+/// Occupies the writer until the returned sender is used or dropped.
+async fn hold_writer(store: &Store) -> std::sync::mpsc::Sender<()> {
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let (begun, running) = tokio::sync::oneshot::channel();
+    let store = store.clone();
+    tokio::spawn(async move {
+        let hold = store.write(move |_| -> Result<(), StoreError> {
+            let _ = begun.send(());
+            let _ = wait.recv();
+            Ok(())
+        });
+        hold.await.unwrap();
+    });
+    running.await.unwrap();
+    release
+}
+
 #[tokio::test]
 async fn a_power_cut_anywhere_loses_nothing_that_was_answered() {
     for seed in 0..200_u64 {
@@ -118,9 +136,20 @@ async fn jobs_that_wait_share_a_commit() {
     let store = open(&vfs).unwrap();
     add(&store, -1, 50).await.unwrap();
     let before = vfs.counters().syncs;
-    assert!(add_together(&store, 0..1_000).await.iter().all(Result::is_ok));
-    let syncs = vfs.counters().syncs - before;
-    assert!(syncs <= 20, "{syncs} syncs for 1000 jobs");
+    let release = hold_writer(&store).await;
+    let jobs: Vec<_> = (0..1_000)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move { add(&store, number, 50).await })
+        })
+        .collect();
+    // One turn of this thread's runtime: every task has queued its job.
+    tokio::task::yield_now().await;
+    release.send(()).unwrap();
+    for job in jobs {
+        job.await.unwrap().unwrap();
+    }
+    assert_eq!(vfs.counters().syncs - before, 2, "512 jobs a commit at most");
     assert_eq!(list(&store).await.len(), 1_001);
     store.close().await.unwrap();
 }
@@ -169,4 +198,45 @@ async fn a_broken_disk_fails_jobs_until_it_is_mended() {
         assert_eq!(list(&store).await, expected, "broken after {writes} writes");
         store.close().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn the_log_stays_bounded_and_an_old_snapshot_does_not_cost_syncs() {
+    let vfs = TestVfs::register("log");
+    let store = open(&vfs).unwrap();
+    for number in 0..2_000 {
+        add(&store, number, 4_000).await.unwrap();
+    }
+    // The rows take 16 MB; the log is started over long before it holds them again.
+    assert!(vfs.used() < 16_000_000 + 2 * 4_200_000 + 4_000_000, "{}", vfs.used());
+
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let (begun, running) = tokio::sync::oneshot::channel();
+    let reading = tokio::spawn({
+        let store = store.clone();
+        async move {
+            store
+                .read(move |db| -> Result<i64, StoreError> {
+                    let tx = db.unchecked_transaction()?;
+                    let count = "SELECT count(*) FROM pair_half";
+                    let before: i64 = tx.query_row(count, [], |row| row.get(0))?;
+                    let _ = begun.send(());
+                    let _ = wait.recv();
+                    let after: i64 = tx.query_row(count, [], |row| row.get(0))?;
+                    assert_eq!(before, after, "a snapshot does not move");
+                    Ok(after)
+                })
+                .await
+        }
+    });
+    running.await.unwrap();
+    let before = vfs.counters().syncs;
+    for number in 2_000..3_000 {
+        add(&store, number, 4_000).await.unwrap();
+    }
+    let syncs = vfs.counters().syncs - before;
+    assert!(syncs <= 1_020, "{syncs} syncs for 1000 commits");
+    release.send(()).unwrap();
+    assert_eq!(reading.await.unwrap().unwrap(), 4_000);
+    store.close().await.unwrap();
 }

@@ -1,4 +1,5 @@
 //! The store through its public handle, on real files.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -102,12 +103,31 @@ async fn a_failed_job_changes_nothing_and_takes_nobody_along() {
 async fn a_job_whose_caller_left_still_commits() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder.path().join("store.db"), 1, ONE).unwrap();
+    let release = hold_writer(&store).await;
     let mut write = Box::pin(add(&store, "milk"));
     assert!(futures_poll_once(&mut write).await.is_none());
     drop(write);
+    release.send(()).unwrap();
     add(&store, "bread").await.unwrap();
     assert_eq!(count(&store).await, 2);
     store.close().await.unwrap();
+}
+
+/// Occupies the writer until the returned sender is used or dropped.
+async fn hold_writer(store: &Store) -> std::sync::mpsc::Sender<()> {
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let (begun, running) = tokio::sync::oneshot::channel();
+    let store = store.clone();
+    tokio::spawn(async move {
+        let hold = store.write(move |_| -> Result<(), StoreError> {
+            let _ = begun.send(());
+            let _ = wait.recv();
+            Ok(())
+        });
+        hold.await.unwrap();
+    });
+    running.await.unwrap();
+    release
 }
 
 /// Polls once: enough to queue the job, not enough to hear its answer.
