@@ -1,0 +1,97 @@
+//! SQL of the outbox and the peers.
+
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
+use threephone_store::rusqlite::{self, Connection, OptionalExtension, params};
+use threephone_store::{StoreError, WriteTx};
+
+use crate::envelope::digest;
+use crate::limits::FAILED_KEPT;
+use crate::{EnvelopeId, Inbound, Outcome, OutgoingDraft};
+
+pub(crate) fn insert_outgoing(
+    tx: &WriteTx<'_>,
+    id: EnvelopeId,
+    draft: &OutgoingDraft,
+    expires_at: Option<i64>,
+    now_ms: i64,
+) -> Result<(), rusqlite::Error> {
+    let address = draft.to.address().octets();
+    let key = draft.to.key();
+    let seq: i64 = tx
+        .prepare_cached(
+            "INSERT INTO delivery_peer (address, node_key, contacted, next_seq)
+             VALUES (?1, ?2, 1, 2)
+             ON CONFLICT (address) DO UPDATE SET contacted = 1, next_seq = next_seq + 1,
+                 node_key = coalesce(node_key, excluded.node_key)
+             RETURNING next_seq - 1",
+        )?
+        .query_row(params![address, key.as_ref().map(|key| key.as_bytes())], |row| row.get(0))?;
+    tx.prepare_cached(
+        "INSERT INTO delivery_outbox (address, seq, id, noun, digest, queued_at, expires_at, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        address,
+        seq,
+        id.as_bytes(),
+        draft.noun,
+        digest(id, draft.noun, &draft.body),
+        now_ms,
+        expires_at,
+        draft.body,
+    ])?;
+    Ok(())
+}
+
+/// Settles an open envelope for good: tells its service, and drops the row or marks it failed.
+/// `None` when it is not open (any more).
+pub(crate) fn settle(
+    tx: &mut WriteTx<'_>,
+    id: EnvelopeId,
+    outcome: Outcome,
+    handlers: &[Arc<dyn Inbound>],
+    now_ms: i64,
+) -> Result<Option<(Ipv6Addr, u64)>, StoreError> {
+    let row = tx
+        .prepare_cached("SELECT address, seq, noun FROM delivery_outbox WHERE id = ?1 AND state = 0")?
+        .query_row([id.as_bytes()], |row| {
+            Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
+        })
+        .optional()?;
+    let Some((address, seq, noun)) = row else { return Ok(None) };
+    match outcome {
+        Outcome::Acked | Outcome::Cancelled => {
+            tx.prepare_cached("DELETE FROM delivery_outbox WHERE id = ?1")?
+                .execute([id.as_bytes()])?;
+        }
+        Outcome::Refused { .. } | Outcome::Expired => fail(tx, id)?,
+    }
+    if let Some(handler) = handlers.iter().find(|handler| handler.noun() == noun) {
+        handler.delivered(tx, id, outcome, now_ms)?;
+    }
+    Ok(Some((Ipv6Addr::from(address), u64::try_from(seq).unwrap_or(0))))
+}
+
+fn fail(tx: &WriteTx<'_>, id: EnvelopeId) -> Result<(), rusqlite::Error> {
+    tx.prepare_cached("UPDATE delivery_outbox SET state = 1, body = x'' WHERE id = ?1")?
+        .execute([id.as_bytes()])?;
+    tx.prepare_cached(
+        "DELETE FROM delivery_outbox WHERE id IN (
+             SELECT id FROM delivery_outbox WHERE state = 1 ORDER BY rowid DESC
+             LIMIT -1 OFFSET ?1)",
+    )?
+    .execute([i64::try_from(FAILED_KEPT).unwrap_or(i64::MAX)])?;
+    Ok(())
+}
+
+/// Open and failed envelopes.
+pub(crate) fn count_outgoing(conn: &Connection) -> Result<(u64, u64), rusqlite::Error> {
+    let count = |state: i64| {
+        conn.prepare_cached("SELECT count(*) FROM delivery_outbox WHERE state = ?1")?
+            .query_row([state], |row| row.get::<_, i64>(0))
+            .map(|count| u64::try_from(count).unwrap_or(0))
+    };
+    Ok((count(0)?, count(1)?))
+}

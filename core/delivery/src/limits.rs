@@ -1,0 +1,57 @@
+//! Every bound of this room, with its reason.
+
+/// The largest body: what a 1.3 MB bus message holds, less room for the envelope around it.
+pub const MAX_BODY_BYTES: usize = 1_300_000;
+/// The longest noun.
+pub(crate) const MAX_NOUN_BYTES: usize = 32;
+/// What an envelope adds to its body at most: two maps, a noun, keys, a signature (about 250).
+pub(crate) const ENVELOPE_OVERHEAD: usize = 512;
+/// The longest envelope that is looked at.
+pub(crate) const MAX_ENVELOPE_BYTES: usize = MAX_BODY_BYTES + ENVELOPE_OVERHEAD;
+/// How deep an envelope's CBOR may nest, unknown fields included.
+pub(crate) const MAX_DEPTH: usize = 8;
+/// Sequences that one sender may have open towards one receiver: the receiver remembers a bit for
+/// each, 512 bytes a sender.
+pub(crate) const WINDOW: u64 = 4096;
+/// Entries in one acknowledgement: about 28 KB.
+pub(crate) const MAX_ACKS: usize = 512;
+/// Acknowledgements on their way to one peer; while they are, further entries gather.
+pub(crate) const ACKS_IN_FLIGHT: usize = 4;
+/// Acknowledgements waiting for one peer; more are dropped, since its repeats ask again.
+pub(crate) const MAX_PENDING_ACKS: usize = 8192;
+/// Envelopes on their way to one peer or not yet acknowledged by it. At 20 ms for a round trip with
+/// two commits that is 12,000 a second.
+pub(crate) const IN_FLIGHT: usize = 256;
+/// Bytes of bodies on their way to one peer.
+pub(crate) const IN_FLIGHT_BYTES: usize = 4 << 20;
+/// Received envelopes between the link and the commit.
+pub(crate) const APPLYING: usize = 256;
+/// Failed envelopes kept for the counts, without their bodies.
+pub(crate) const FAILED_KEPT: usize = 1000;
+
+/// What strangers (addresses that nothing was ever sent to) can make this device keep.
+///
+/// A stranger over a bound is not acknowledged and tries again later; it gets through once the user
+/// has written to it. Nobody is forgotten to make room: a forgotten window would let a replay in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Strangers remembered at all, about 700 bytes each.
+    pub strangers: u64,
+    /// Envelopes kept from one stranger.
+    pub stranger_envelopes: u64,
+    /// Bytes of bodies kept from one stranger.
+    pub stranger_bytes: u64,
+    /// Bytes of bodies kept from all strangers together.
+    pub all_strangers_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            strangers: 4096,
+            stranger_envelopes: 20_000,
+            stranger_bytes: 64 << 20,
+            all_strangers_bytes: 256 << 20,
+        }
+    }
+}

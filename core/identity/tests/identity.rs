@@ -1,0 +1,76 @@
+//! The identity through its public handle.
+
+use threephone_identity::{self as identity, BadSignature, DeviceKey, IdentityError};
+use threephone_store::{Store, StoreError, StoreKey, StoreOptions};
+
+fn open(folder: &tempfile::TempDir) -> Store {
+    let path = folder.path().join("store.db");
+    let key = StoreKey::from_bytes([7; 32]);
+    Store::open(StoreOptions::new(path, key, vec![identity::ROOM])).unwrap()
+}
+
+#[tokio::test]
+async fn an_identity_is_made_once_and_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let none = store.read(|conn| identity::load(conn)).await.unwrap();
+    assert!(none.is_none());
+    let (profile, device) =
+        store.write(|tx| identity::create(tx, "Ann", 1_700_000_000_000)).await.unwrap();
+    let again = store.write(|tx| identity::create(tx, "Eve", 1)).await;
+    assert!(matches!(again, Err(IdentityError::Exists)));
+    store.close().await.unwrap();
+
+    let store = open(&folder);
+    let (found, key) = store.read(|conn| identity::load(conn)).await.unwrap().unwrap();
+    assert_eq!((found, key.public()), (profile, device.public()));
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn names_without_letters_or_with_control_characters_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    for name in ["", "  ", "Ann\nBcc: x", &"n".repeat(201)] {
+        let name = name.to_owned();
+        let made = store.write(move |tx| identity::create(tx, &name, 0)).await;
+        assert!(matches!(made, Err(IdentityError::BadName)));
+    }
+    let none = store
+        .read(|conn| {
+            Ok::<_, StoreError>(
+                conn.query_row("SELECT count(*) FROM identity_device", [], |r| r.get::<_, i64>(0))?,
+            )
+        })
+        .await
+        .unwrap();
+    assert_eq!(none, 0);
+    store.close().await.unwrap();
+}
+
+#[test]
+fn a_signature_fits_only_its_key_context_and_bytes() {
+    let key = DeviceKey::from_seed(&[1; 32]);
+    let signature = key.sign("one", b"bytes");
+    assert_eq!(key.public().verify("one", b"bytes", &signature), Ok(()));
+    assert_eq!(key.public().verify("two", b"bytes", &signature), Err(BadSignature));
+    assert_eq!(key.public().verify("one", b"byteS", &signature), Err(BadSignature));
+    let other = DeviceKey::from_seed(&[2; 32]).public();
+    assert_eq!(other.verify("one", b"bytes", &signature), Err(BadSignature));
+}
+
+#[test]
+fn a_key_of_small_order_signs_nothing() {
+    let mut neutral = [0u8; 32];
+    neutral[0] = 1;
+    let mut signature = [0u8; 64];
+    signature[0] = 1;
+    let key = identity::DevicePublicKey::from_bytes(neutral);
+    assert_eq!(key.verify("one", b"anything", &signature), Err(BadSignature));
+}
+
+#[test]
+fn debug_output_shows_no_secret() {
+    let key = DeviceKey::from_seed(&[0xab; 32]);
+    assert!(!format!("{key:?}").contains("abababab"));
+}
