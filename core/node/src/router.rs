@@ -1,0 +1,412 @@
+//! The routing protocol (spec section 6) as a pure state machine: TLVs and time in, TLVs out.
+//!
+//! It is the network's variant of Babel: loop-free by feasibility distances ([`source`]), on demand
+//! by lookups that travel through the network ([`lookup`]). Nothing here reads a clock or a random
+//! source: `now` and a seed come in. Call [`Router::poll_output`] until empty after every call, and
+//! [`Router::handle_timeout`] when [`Router::poll_timeout`] says so.
+//!
+//! Peers are not believed further than the protocol demands: lookups never shadow routes, only /64
+//! requests travel, tables are bounded ([`RouterLimits`]), and keys without a secret are refused.
+
+mod bucket;
+mod deadline;
+mod filter;
+mod limits;
+mod lookup;
+mod metric;
+mod neighbour;
+mod pending;
+mod request;
+mod seqno;
+mod source;
+mod table;
+mod update;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::Ipv6Addr;
+use std::time::{Duration, Instant};
+
+pub use limits::RouterLimits;
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
+use self::deadline::Deadlines;
+use self::lookup::Lookups;
+use self::neighbour::{DEAD_AFTER, Neighbour};
+use self::pending::SeqnoRequests;
+use self::source::SourceTable;
+use self::table::{Entry, RouteTable};
+use crate::wire::control::{Hello, Ihu, RouteRequest, Tlv};
+use crate::{LinkId, Prefix, PublicKey, RouterId};
+
+/// What a router is made from.
+#[derive(Debug, Clone)]
+pub struct RouterConfig {
+    /// Own router id, new at every start.
+    pub router_id: RouterId,
+    /// Own /64.
+    pub prefix: Prefix,
+    /// Where all jitter comes from.
+    pub seed: [u8; 32],
+    /// Bounds of the tables.
+    pub limits: RouterLimits,
+}
+
+/// Why the router gives up a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    /// No IHU for 43 s.
+    Dead,
+    /// The router has all the links it may have.
+    TooManyLinks,
+}
+
+/// What the router wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RouterOutput {
+    /// Send this to that peer.
+    Send {
+        /// To whom.
+        link: LinkId,
+        /// What.
+        tlv: Tlv,
+    },
+    /// Close this link; the router has forgotten it already.
+    Close {
+        /// Which.
+        link: LinkId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A prefix has a selected route that had none.
+    RouteAcquired {
+        /// The exact prefix.
+        prefix: Prefix,
+        /// The key of the node that owns it.
+        key: PublicKey,
+    },
+    /// A prefix has no selected route any more.
+    RouteLost {
+        /// The exact prefix.
+        prefix: Prefix,
+    },
+    /// A lookup that this node started got no answer within 15 s.
+    LookupFailed {
+        /// The /64 looked up.
+        prefix: Prefix,
+    },
+}
+
+/// The longest match for a destination. Running lookups have no part in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteLookup {
+    /// Send it this way.
+    Selected {
+        /// The next hop.
+        link: LinkId,
+        /// The key of the destination's node.
+        key: PublicKey,
+        /// The prefix that matched.
+        prefix: Prefix,
+    },
+    /// The node is known, but nothing leads there now.
+    Unselected {
+        /// The key of the destination's node.
+        key: PublicKey,
+    },
+    /// Nothing is known.
+    Unknown,
+}
+
+/// What became of the wish to look something up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookupState {
+    /// Requests are on their way.
+    Started,
+    /// They were already.
+    Running,
+    /// One failed some seconds ago, or too many run; ask again later.
+    RecentlyFailed,
+}
+
+/// One route entry, for status displays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteInfo {
+    /// Announced prefix.
+    pub prefix: Prefix,
+    /// Key of the node that owns it.
+    pub key: PublicKey,
+    /// Next hop.
+    pub link: LinkId,
+    /// As received: without the cost of the own link. 65535 when retracted.
+    pub metric: u16,
+    /// The source's sequence number.
+    pub seqno: u16,
+    /// Whether packets go this way.
+    pub selected: bool,
+    /// When it ends unless refreshed.
+    pub expires: Instant,
+}
+
+/// What falls due besides the entries of tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Hello(LinkId),
+    Death(LinkId),
+    Announcement,
+}
+
+const HELLO_INTERVAL: u16 = 2_000;
+const IHU_INTERVAL: u16 = 6_000;
+const ANNOUNCEMENT_INTERVAL: Duration = Duration::from_secs(300);
+/// A route in use that ends sooner than this is looked up again.
+const ALMOST_EXPIRED: Duration = Duration::from_secs(15);
+
+/// The routing state of one node.
+pub struct Router {
+    config: RouterConfig,
+    seqno: u16,
+    bumped: Instant,
+    bump_wanted: bool,
+    neighbours: BTreeMap<LinkId, Neighbour>,
+    table: RouteTable,
+    sources: SourceTable,
+    pending: SeqnoRequests,
+    lookups: Lookups,
+    timers: Deadlines<Timer>,
+    outputs: VecDeque<RouterOutput>,
+    random: ChaCha8Rng,
+}
+
+impl Router {
+    /// A router without links.
+    pub fn new(config: RouterConfig, now: Instant) -> Self {
+        let limits = &config.limits;
+        let mut timers = Deadlines::new();
+        timers.set(Timer::Announcement, now + ANNOUNCEMENT_INTERVAL);
+        Self {
+            seqno: 0,
+            bumped: now,
+            bump_wanted: false,
+            neighbours: BTreeMap::new(),
+            table: RouteTable::new(),
+            sources: SourceTable::new(limits.sources),
+            pending: SeqnoRequests::new(limits.seqno_requests),
+            lookups: Lookups::new(limits.lookups, limits.failures),
+            timers,
+            outputs: VecDeque::new(),
+            random: ChaCha8Rng::from_seed(config.seed),
+            config,
+        }
+    }
+
+    /// A link is up. `static_cost` is that of its transport (spec 2.7). The peer gets the own
+    /// route, the first Hello, and every question that is still open.
+    pub fn link_up(&mut self, link: LinkId, static_cost: u16, now: Instant) {
+        if self.neighbours.len() >= self.config.limits.links {
+            let reason = CloseReason::TooManyLinks;
+            return self.output(RouterOutput::Close { link, reason });
+        }
+        let neighbour = Neighbour::new(static_cost, &self.config.limits, now);
+        if self.neighbours.insert(link, neighbour).is_some() {
+            return;
+        }
+        self.timers.set(Timer::Death(link), now + DEAD_AFTER);
+        self.send_static(link);
+        self.send_hello(link, now);
+        for (prefix, generation) in self.lookups.ask_also(link) {
+            let request = RouteRequest { generation, prefix: Some(prefix) };
+            self.send(link, Tlv::RouteRequest(request));
+        }
+    }
+
+    /// A link is gone. Its routes are given up at once, the other peers are told.
+    pub fn link_down(&mut self, link: LinkId, now: Instant) {
+        if self.neighbours.remove(&link).is_none() {
+            return;
+        }
+        self.timers.cancel(Timer::Hello(link));
+        self.timers.cancel(Timer::Death(link));
+        self.pending.link_down(link);
+        for prefix in self.table.prefixes_of(link) {
+            self.lose_entry(prefix, link, now);
+        }
+    }
+
+    /// A TLV arrived. Those of unknown links are dropped.
+    pub fn handle_tlv(&mut self, link: LinkId, tlv: Tlv, now: Instant) {
+        let Some(neighbour) = self.neighbours.get_mut(&link) else { return };
+        match tlv {
+            Tlv::Hello(_) => {
+                let ihu = Ihu { rxcost: neighbour.cost(), interval: IHU_INTERVAL };
+                self.send(link, Tlv::Ihu(ihu));
+            }
+            Tlv::Ihu(_) => {
+                if neighbour.heard(now) {
+                    self.timers.set(Timer::Death(link), now + DEAD_AFTER);
+                }
+            }
+            Tlv::Update(update) => self.handle_update(link, &update, now),
+            Tlv::RouteRequest(request) => self.handle_route_request(link, request, now),
+            Tlv::SeqnoRequest(request) => self.handle_seqno_request(link, request, now),
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Hello(link) => self.send_hello(link, now),
+                Timer::Death(link) => {
+                    self.output(RouterOutput::Close { link, reason: CloseReason::Dead });
+                    self.link_down(link, now);
+                }
+                Timer::Announcement => {
+                    for link in self.links() {
+                        self.send_static(link);
+                    }
+                    self.timers.set(Timer::Announcement, now + ANNOUNCEMENT_INTERVAL);
+                }
+            }
+        }
+        while let Some((prefix, link)) = self.table.pop_expired(now) {
+            self.lose_entry(prefix, link, now);
+        }
+        while let Some(prefix) = self.lookups.pop_failed(now) {
+            self.output(RouterOutput::LookupFailed { prefix });
+        }
+        self.sources.expire(now);
+        self.pending.expire(now);
+        self.bump_if_due(now);
+    }
+
+    /// When to call [`Router::handle_timeout`] next.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let timeouts = [
+            self.timers.next(),
+            self.table.next_timeout(),
+            self.lookups.next_timeout(),
+            self.sources.next_timeout(),
+            self.pending.next_timeout(),
+            self.bump_wanted.then(|| self.next_bump()),
+        ];
+        timeouts.into_iter().flatten().min()
+    }
+
+    /// The next thing to do; call until none.
+    pub fn poll_output(&mut self) -> Option<RouterOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// The way to an address: the longest prefix with a selected route.
+    pub fn route(&self, destination: Ipv6Addr) -> RouteLookup {
+        if let Some((prefix, entry)) = self.table.selected_for(destination) {
+            let key = entry.router_id.public_key();
+            return RouteLookup::Selected { link: entry.link, key, prefix };
+        }
+        self.key_of(destination).map_or(RouteLookup::Unknown, |key| RouteLookup::Unselected { key })
+    }
+
+    /// The key behind an address, whether a route is selected or not.
+    pub fn key_of(&self, source: Ipv6Addr) -> Option<PublicKey> {
+        let (_, set) = self.table.covering(source).next()?;
+        set.first().map(|entry| entry.router_id.public_key())
+    }
+
+    /// Tells that a packet took the route to `destination`: one in use is kept and refreshed.
+    pub fn use_route(&mut self, destination: Ipv6Addr, now: Instant) {
+        let Some((prefix, entry)) = self.table.selected_for(destination) else { return };
+        let expires = self.table.expiry(prefix, entry.link);
+        self.table.mark_used(prefix, now);
+        if expires.is_some_and(|at| at.saturating_duration_since(now) < ALMOST_EXPIRED) {
+            self.start_own_lookup(Prefix::subnet_of(destination), now);
+        }
+    }
+
+    /// Looks for a route to the /64 of `destination`. A failure is told after 15 s; then some
+    /// seconds must pass before the next attempt, as for destinations that no node can have.
+    pub fn lookup(&mut self, destination: Ipv6Addr, now: Instant) -> LookupState {
+        let prefix = Prefix::subnet_of(destination);
+        if !filter::is_announceable(&prefix) || self.config.prefix == prefix {
+            return LookupState::RecentlyFailed;
+        }
+        self.start_own_lookup(prefix, now)
+    }
+
+    /// Drops every route of a key, e.g. one that shares no secret.
+    pub fn forget(&mut self, key: &PublicKey, now: Instant) {
+        let of_key = |entry: &Entry| entry.router_id.public_key() == *key;
+        let entries = self.table.iter().filter(|(_, entry)| of_key(entry));
+        let entries: Vec<(Prefix, LinkId)> = entries.map(|(p, entry)| (p, entry.link)).collect();
+        for (prefix, link) in entries {
+            self.drop_entry(prefix, link, now);
+        }
+    }
+
+    /// All route entries.
+    pub fn routes(&self) -> impl Iterator<Item = RouteInfo> + '_ {
+        self.table.iter().filter_map(|(prefix, entry)| {
+            Some(RouteInfo {
+                prefix,
+                key: entry.router_id.public_key(),
+                link: entry.link,
+                metric: entry.metric,
+                seqno: entry.seqno,
+                selected: entry.selected,
+                expires: self.table.expiry(prefix, entry.link)?,
+            })
+        })
+    }
+
+    /// Cost of a link: smoothed round trip in ms plus its static cost.
+    pub fn link_cost(&self, link: LinkId) -> Option<u16> {
+        self.neighbours.get(&link).map(Neighbour::cost)
+    }
+
+    /// Own sequence number.
+    pub fn seqno(&self) -> u16 {
+        self.seqno
+    }
+
+    /// Own router id.
+    pub fn router_id(&self) -> RouterId {
+        self.config.router_id
+    }
+
+    /// Sends a Hello, unless one is unanswered, and sets the time of the next: up to a tenth early,
+    /// so that the nodes of a network do not fall into step.
+    fn send_hello(&mut self, link: LinkId, now: Instant) {
+        let Some(neighbour) = self.neighbours.get_mut(&link) else { return };
+        let early = self.random.next_u32() % u32::from(HELLO_INTERVAL);
+        let wait = Duration::from_millis(u64::from(HELLO_INTERVAL) * 10 - u64::from(early));
+        self.timers.set(Timer::Hello(link), now + wait);
+        if let Some(seqno) = neighbour.next_hello(now) {
+            self.send(link, Tlv::Hello(Hello { seqno, interval: HELLO_INTERVAL }));
+        }
+    }
+
+    fn links(&self) -> Vec<LinkId> {
+        self.neighbours.keys().copied().collect()
+    }
+
+    fn cost(&self, link: LinkId) -> u16 {
+        self.neighbours.get(&link).map_or(metric::INFINITE, Neighbour::cost)
+    }
+
+    fn send(&mut self, link: LinkId, tlv: Tlv) {
+        if self.outputs.len() < self.config.limits.outputs {
+            self.outputs.push_back(RouterOutput::Send { link, tlv });
+        }
+    }
+
+    fn output(&mut self, output: RouterOutput) {
+        self.outputs.push_back(output);
+    }
+}
+
+/// The numbers that every implementation of the protocol must agree on.
+#[cfg(test)]
+fn vectors() -> serde_json::Value {
+    let text = include_str!("../../../fixtures/wire/mycelium-vectors.json");
+    serde_json::from_str(text).unwrap()
+}
