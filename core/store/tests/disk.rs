@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use threephone_store::{Room, Store, StoreError, StoreKey, StoreOptions};
 use threephone_testvfs::TestVfs;
+use tokio::task::unconstrained;
 
 /// Every job writes a pair of rows, so that half a job would show.
 const PAIRS: Room = Room {
@@ -137,17 +140,16 @@ async fn jobs_that_wait_share_a_commit() {
     add(&store, -1, 50).await.unwrap();
     let before = vfs.counters().syncs;
     let release = hold_writer(&store).await;
-    let jobs: Vec<_> = (0..1_000)
-        .map(|number| {
-            let store = store.clone();
-            tokio::spawn(async move { add(&store, number, 50).await })
-        })
-        .collect();
-    // One turn of this thread's runtime: every task has queued its job.
-    tokio::task::yield_now().await;
+    let mut jobs: Vec<_> =
+        (0..1_000).map(|number| Box::pin(unconstrained(add(&store, number, 50)))).collect();
+    for job in &mut jobs {
+        // Polled once, a job is queued.
+        let queued = poll_fn(|context| Poll::Ready(job.as_mut().poll(context).is_pending()));
+        assert!(queued.await);
+    }
     release.send(()).unwrap();
     for job in jobs {
-        job.await.unwrap().unwrap();
+        job.await.unwrap();
     }
     assert_eq!(vfs.counters().syncs - before, 2, "512 jobs a commit at most");
     assert_eq!(list(&store).await.len(), 1_001);
