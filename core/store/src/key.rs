@@ -2,7 +2,9 @@
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+#[cfg(feature = "sqlcipher")]
+use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::StoreError;
 
@@ -45,6 +47,7 @@ impl StoreKey {
     }
 
     /// SQLCipher's notation for a raw key, which skips its own derivation.
+    #[cfg(feature = "sqlcipher")]
     pub(crate) fn to_literal(&self) -> Zeroizing<String> {
         Zeroizing::new(format!("x'{}'", data_encoding::HEXLOWER.encode(&self.0)))
     }

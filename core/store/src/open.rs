@@ -14,7 +14,7 @@ use crate::{Room, StoreError, StoreKey};
 pub struct StoreOptions {
     /// The database file; made if it is not there.
     pub path: PathBuf,
-    /// What it is encrypted with. Ignored, with a line in the log, in builds without `sqlcipher`.
+    /// What it is encrypted with. Ignored in builds without `sqlcipher`.
     pub key: StoreKey,
     /// Whose tables it holds.
     pub rooms: Vec<Room>,
