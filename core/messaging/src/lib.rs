@@ -1,9 +1,22 @@
-//! The crate's parts and what it re-exports; no logic lives here.
 #![doc = include_str!("../README.md")]
 
+mod db;
+mod error;
+mod inbound;
+mod limits;
 mod model;
+mod service;
 #[warn(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects)]
 mod wire;
 
-pub use model::{LineState, MessagingEvent};
-pub use wire::{MAX_TEXT_BYTES, NOUN, Payload, WireError, decode, encode};
+use threephone_store::Room;
+
+pub use error::MessagingError;
+pub use limits::MAX_TEXT_BYTES;
+pub use model::{ChatView, LineId, LineQuery, LineState, LineView, MessagingEvent};
+pub use service::Messaging;
+pub use wire::WireError;
+
+/// The tables of this room.
+pub const ROOM: Room =
+    Room { name: "messaging", migrations: &[include_str!("../migrations/0001_init.sql")] };

@@ -1,11 +1,14 @@
-//! What travels between two phones: CBOR maps with short keys. Unknown fields are ignored, a later
-//! version is refused before its other fields are looked at. The author is the envelope's signer.
+//! What travels between two phones: CBOR maps with short keys.
+//!
+//! Unknown fields are ignored, a later version is refused before its other fields are looked at.
+//! The author of a line is not in it: it is the envelope's signer.
+
 use serde::{Deserialize, Serialize};
 
+use crate::limits::{MAX_STAMP, MAX_TEXT_BYTES};
+
 /// The noun under which delivery carries lines and receipts.
-pub const NOUN: &str = "chat/1";
-/// Longest text of one line, in UTF-8 bytes.
-pub const MAX_TEXT_BYTES: usize = 64 * 1024;
+pub(crate) const NOUN: &str = "chat/1";
 const VERSION: u64 = 1;
 const MAX_PAYLOAD_BYTES: usize = MAX_TEXT_BYTES + 1024;
 // SQLite keeps signed integers.
@@ -13,7 +16,7 @@ const MAX_SEQ: u64 = i64::MAX as u64;
 
 /// One payload of [`NOUN`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Payload {
+pub(crate) enum Payload {
     /// A line of its author.
     Line {
         /// Position in the author's lines of this chat, from 1.
@@ -22,6 +25,8 @@ pub enum Payload {
         text: String,
         /// Unix milliseconds by the author's clock.
         sent_at: i64,
+        /// Where the author wants it shown: `sent_at`, or the newest stamp seen if that is later.
+        stamp: i64,
     },
     /// Every line of the receiver up to this sequence has been read.
     Read {
@@ -65,17 +70,26 @@ struct Body {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     t: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    o: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     r: Option<u64>,
 }
 
 /// Encodes a payload after checking the same limits that [`decode`] holds strangers to.
-pub fn encode(payload: &Payload) -> Result<Vec<u8>, WireError> {
+pub(crate) fn encode(payload: &Payload) -> Result<Vec<u8>, WireError> {
     check(payload)?;
     let body = match payload.clone() {
-        Payload::Line { seq, text, sent_at } => {
-            Body { v: VERSION, s: Some(seq), b: Some(text), t: Some(sent_at), r: None }
+        Payload::Line { seq, text, sent_at, stamp } => Body {
+            v: VERSION,
+            s: Some(seq),
+            b: Some(text),
+            t: Some(sent_at),
+            o: (stamp != sent_at).then_some(stamp),
+            r: None,
+        },
+        Payload::Read { up_to } => {
+            Body { v: VERSION, s: None, b: None, t: None, o: None, r: Some(up_to) }
         }
-        Payload::Read { up_to } => Body { v: VERSION, s: None, b: None, t: None, r: Some(up_to) },
     };
     let mut bytes = Vec::new();
     ciborium::into_writer(&body, &mut bytes).map_err(|_| WireError::Malformed)?;
@@ -83,7 +97,7 @@ pub fn encode(payload: &Payload) -> Result<Vec<u8>, WireError> {
 }
 
 /// Decodes a stranger's bytes.
-pub fn decode(bytes: &[u8]) -> Result<Payload, WireError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Payload, WireError> {
     if bytes.len() > MAX_PAYLOAD_BYTES {
         return Err(WireError::TooLong);
     }
@@ -93,7 +107,10 @@ pub fn decode(bytes: &[u8]) -> Result<Payload, WireError> {
     }
     let body: Body = ciborium::from_reader(bytes).map_err(|_| WireError::Malformed)?;
     let payload = match (body.s, body.b, body.t, body.r) {
-        (Some(seq), Some(text), Some(sent_at), None) => Payload::Line { seq, text, sent_at },
+        (Some(seq), Some(text), Some(sent_at), None) => {
+            let stamp = body.o.unwrap_or(sent_at).clamp(0, MAX_STAMP);
+            Payload::Line { seq, text, sent_at, stamp }
+        }
         (None, None, None, Some(up_to)) => Payload::Read { up_to },
         _ => return Err(WireError::Malformed),
     };
@@ -122,10 +139,37 @@ mod tests {
 
     #[test]
     fn a_line_and_a_receipt_come_back_as_they_went() {
-        for payload in
-            [Payload::Line { seq: 1, text: "hi".into(), sent_at: -5 }, Payload::Read { up_to: 7 }]
-        {
+        for payload in [line(1, "hi", 5, 5), line(2, "hi", 5, 9), Payload::Read { up_to: 7 }] {
             assert_eq!(encode(&payload).and_then(|b| decode(&b)), Ok(payload));
+        }
+    }
+
+    fn line(seq: u64, text: &str, sent_at: i64, stamp: i64) -> Payload {
+        Payload::Line { seq, text: text.into(), sent_at, stamp }
+    }
+
+    #[test]
+    fn a_text_too_long_or_empty_is_refused_both_ways() {
+        assert_eq!(encode(&line(1, "", 5, 5)), Err(WireError::Empty));
+        let long = "x".repeat(MAX_TEXT_BYTES + 1);
+        assert_eq!(encode(&line(1, &long, 5, 5)), Err(WireError::TooLong));
+        let longest = line(1, &long[..MAX_TEXT_BYTES], 5, 5);
+        assert_eq!(decode(&encode(&longest).unwrap()), Ok(longest));
+        // {"v":1,"s":1,"b":"","t":0}
+        assert_eq!(decode(b"\xa4\x61v\x01\x61s\x01\x61b\x60\x61t\x00"), Err(WireError::Empty));
+    }
+
+    #[test]
+    fn a_stamp_out_of_all_bounds_is_bounded() {
+        let wild = encode(&line(1, "hi", i64::MIN, i64::MAX)).unwrap();
+        assert_eq!(decode(&wild), Ok(line(1, "hi", i64::MIN, MAX_STAMP)));
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let _ = decode(&bytes);
         }
     }
 
