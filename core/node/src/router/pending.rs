@@ -111,3 +111,52 @@ impl SeqnoRequests {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PublicKey;
+
+    fn wanted(seqno: u16) -> Wanted {
+        let key = PublicKey::from_bytes([1; 32]);
+        (Prefix::subnet_of(key.address()), RouterId::new(key, [0; 6]), seqno)
+    }
+
+    #[test]
+    fn nobody_is_asked_the_same_twice_in_four_seconds_nor_asked_back() {
+        let now = Instant::now();
+        let mut requests = SeqnoRequests::new(10);
+        requests.sent(wanted(5), LinkId(1), Some(LinkId(2)), now);
+        assert!(!requests.may_ask(wanted(5), LinkId(1), now));
+        assert!(!requests.may_ask(wanted(5), LinkId(2), now + RECENT));
+        assert!(requests.may_ask(wanted(5), LinkId(1), now + RECENT));
+        assert!(requests.may_ask(wanted(6), LinkId(1), now));
+    }
+
+    #[test]
+    fn a_newer_number_answers_everyone_who_asked_for_an_older_one() {
+        let now = Instant::now();
+        let mut requests = SeqnoRequests::new(10);
+        for seqno in [5, 6, 7] {
+            requests.sent(wanted(seqno), LinkId(1), Some(LinkId(seqno.into())), now);
+        }
+        let (prefix, id, _) = wanted(0);
+        assert_eq!(requests.answer(prefix, id, 6), [LinkId(5), LinkId(6)].into());
+        assert!(requests.join(wanted(7), LinkId(9)) && !requests.join(wanted(6), LinkId(9)));
+    }
+
+    #[test]
+    fn a_request_is_forgotten_with_the_peer_it_went_to_or_after_a_minute() {
+        let now = Instant::now();
+        let mut requests = SeqnoRequests::new(2);
+        requests.sent(wanted(5), LinkId(1), None, now);
+        requests.link_down(LinkId(1));
+        assert_eq!(requests.next_timeout(), None);
+        for seqno in 0..3 {
+            requests.sent(wanted(seqno), LinkId(1), None, now);
+        }
+        assert_eq!(requests.requests.len(), 2);
+        requests.expire(now + LIFETIME);
+        assert!(requests.requests.is_empty());
+    }
+}
