@@ -1,8 +1,8 @@
 //! The routing protocol (spec section 6) as a pure state machine: TLVs and time in, TLVs out.
 //!
-//! It is the network's variant of Babel: loop-free by feasibility distances ([`source`]), on demand
-//! by lookups that travel through the network ([`lookup`]). Nothing here reads a clock or a random
-//! source: `now` and a seed come in. Call [`Router::poll_output`] until empty after every call, and
+//! It is the network's variant of Babel: loop-free by feasibility distances (the source table), on
+//! demand by lookups that travel through the network. Nothing here reads a clock or a random source:
+//! `now` and a seed come in. Call [`Router::poll_output`] until empty after every call, and
 //! [`Router::handle_timeout`] when [`Router::poll_timeout`] says so.
 //!
 //! Peers are not believed further than the protocol demands: lookups never shadow routes, only /64

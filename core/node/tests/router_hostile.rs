@@ -1,5 +1,7 @@
 //! What strangers may send, and what a router does about it (the weaknesses of spec section 6).
 
+#![allow(clippy::unwrap_used)] // in the functions that make inputs
+
 mod router_network;
 
 use std::time::{Duration, Instant};

@@ -103,10 +103,10 @@ impl Network {
         let links = [LinkId(self.counter), LinkId(self.counter + 1)];
         self.cables[cable].links = Some(links);
         self.cables[cable].cut = false;
-        for end in 0..2 {
+        for (end, link) in links.into_iter().enumerate() {
             let node = self.cables[cable].ends[end];
-            self.ends.insert((node, links[end]), (cable, end));
-            self.nodes[node].link_up(links[end], 10, self.now);
+            self.ends.insert((node, link), (cable, end));
+            self.nodes[node].link_up(link, 10, self.now);
             self.collect(node);
         }
     }
