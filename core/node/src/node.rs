@@ -178,8 +178,21 @@ impl Node {
     /// Opens the listeners, starts dialling, and returns once links are accepted. Needs a tokio
     /// runtime with time and I/O, on which the node's tasks then run.
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
+        let now = Instant::now();
         let key = config.secret.public_key();
+        let mut peers = Peers::new(random()?);
+        for endpoint in config.peers {
+            match peers.add(endpoint, now) {
+                // Named twice is still one peer.
+                Ok(()) | Err(NodeError::PeerExists(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let (secret, limits) = (config.secret, config.limits);
+        let (router_random, seed) = (random()?, random()?);
+        let engine = Engine::new(EngineConfig { secret, router_random, seed, limits }, now);
         let (listeners, listening) = open_listeners(&config.listen)?;
+        // From here on nothing can fail.
         let (commands, command_inlet) = mpsc::channel(COMMANDS);
         let (inputs, input_inlet) = mpsc::channel(INPUTS);
         let (released, released_inlet) = mpsc::unbounded_channel();
@@ -198,24 +211,6 @@ impl Node {
             let accept = listener::accept(listener, inputs.clone());
             tracker.spawn(closing.clone().run_until_cancelled_owned(accept));
         }
-        let now = Instant::now();
-        let mut peers = Peers::new(random()?);
-        for endpoint in config.peers {
-            match peers.add(endpoint, now) {
-                // Named twice is still one peer.
-                Ok(()) | Err(NodeError::PeerExists(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let engine = Engine::new(
-            EngineConfig {
-                secret: config.secret,
-                router_random: random()?,
-                seed: random()?,
-                limits: config.limits,
-            },
-            now,
-        );
         let core =
             Core::new(CoreParts { engine, peers, events, inputs, released, tracker, closing });
         let inlets =
@@ -351,6 +346,9 @@ impl Node {
 
     /// The key of the node that owns `address`, looked up if need be.
     pub async fn resolve(&self, address: Ipv6Addr, timeout: Duration) -> Option<PublicKey> {
+        if self.subnet().contains(address) {
+            return Some(self.key);
+        }
         let answer = self.ask(|reply| Command::Resolve { address, reply });
         tokio::time::timeout(timeout, answer).await.ok()?
     }

@@ -108,8 +108,7 @@ proptest! {
 #[test]
 fn a_payload_over_the_16_bit_length_is_not_encoded() {
     let (source, destination) = ("400::1".parse().unwrap(), "500::1".parse().unwrap());
-    let packet =
-        DataPacket { hop_limit: 64, source, destination, payload: vec![0; 65_536].into() };
+    let packet = DataPacket { hop_limit: 64, source, destination, payload: vec![0; 65_536].into() };
     let mut out = BytesMut::new();
     assert!(!packet.encode(&mut out));
     assert!(out.is_empty());

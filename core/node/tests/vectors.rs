@@ -2,17 +2,22 @@
 //! test a section, so that a section that is not covered is seen.
 
 use std::net::Ipv6Addr;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use data_encoding::HEXLOWER;
 use serde_json::Value;
+use threephone_node::engine::{Action, Class, Engine, EngineConfig};
+use threephone_node::limits::Limits;
+use threephone_node::router::{Router, RouterConfig, RouterLimits, RouterOutput};
+use threephone_node::seal::Sealer;
 use threephone_node::wire::control::{
     Hello, Ihu, MalformedTlv, RouteRequest, SeqnoRequest, Tlv, Update,
 };
 use threephone_node::wire::data::DataPacket;
 use threephone_node::wire::frame::{Decoder, FrameError, Packet};
 use threephone_node::wire::message::{MessageBody, MessageId, MessagePacket};
-use threephone_node::{Prefix, PublicKey, RouterId, SecretKey};
+use threephone_node::{LinkId, Prefix, PublicKey, RouterId, SecretKey, Target};
 
 /// What section each test covers; the two last come with QUIC and with discovery.
 const SECTIONS: [&str; 14] = [
@@ -243,9 +248,7 @@ fn message_packets_decode_and_encode_as_in_the_messages_section() {
     for case in list(messages, "packets") {
         let body = match text(case, "name") {
             "init_topic" => MessageBody::Init { length, topic: topic.clone(), reply: false },
-            "init_ack_of_init_topic" => {
-                MessageBody::InitAck { length, topic_length, reply: false }
-            }
+            "init_ack_of_init_topic" => MessageBody::InitAck { length, topic_length, reply: false },
             "init_notopic" => MessageBody::Init { length: 5, topic: empty.clone(), reply: false },
             "init_reply" => MessageBody::Init { length: 5, topic: empty.clone(), reply: true },
             "init_ack_of_init_reply" => {
@@ -331,4 +334,269 @@ fn a_truncated_tlv_is_malformed_whatever_its_type() {
             assert_eq!(decoded, Err(MalformedTlv), "{case} cut at {end}");
         }
     }
+}
+
+/// Node B of the captures, with peer 1 (which announces the prefix of A) and peer 2, both over
+/// TCP and IPv4.
+struct Exchange {
+    router: Router,
+    now: Instant,
+}
+
+const PEER_1: LinkId = LinkId(1);
+const PEER_2: LinkId = LinkId(2);
+
+fn secret_a() -> SecretKey {
+    secret(&vectors()["identity"][1], "secret")
+}
+
+fn secret_b() -> SecretKey {
+    secret(&vectors()["identity"][2], "secret")
+}
+
+/// The random part of B's router id when the captures were made.
+const RANDOM_B: [u8; 6] = [0x82, 0xb9, 0x94, 0x00, 0x78, 0xdf];
+
+impl Exchange {
+    fn new() -> Self {
+        let key = secret_b().public_key();
+        let config = RouterConfig {
+            router_id: RouterId::new(key, RANDOM_B),
+            prefix: Prefix::subnet_of(key.address()),
+            seed: [7; 32],
+            limits: RouterLimits::default(),
+        };
+        let now = Instant::now();
+        Self { router: Router::new(config, now), now }
+    }
+
+    fn with_two_peers() -> Self {
+        let mut exchange = Self::new();
+        exchange.router.link_up(PEER_1, 15, exchange.now);
+        exchange.router.link_up(PEER_2, 15, exchange.now);
+        exchange.sent();
+        exchange
+    }
+
+    fn receive(&mut self, link: LinkId, packet: &[u8]) {
+        self.router.handle_tlv(link, decode_tlv(packet), self.now);
+    }
+
+    /// All that was sent since the last call.
+    fn sent(&mut self) -> Vec<(LinkId, Vec<u8>)> {
+        let mut sent = Vec::new();
+        while let Some(output) = self.router.poll_output() {
+            if let RouterOutput::Send { link, tlv } = output {
+                sent.push((link, encode(&tlv)));
+            }
+        }
+        sent
+    }
+}
+
+fn capture(name: &str) -> Value {
+    let capture = vectors()["captures"][name].clone();
+    assert!(capture.is_object(), "{name}");
+    capture
+}
+
+#[test]
+fn the_first_packet_on_a_link_is_the_captured_update() {
+    let mut exchange = Exchange::new();
+    exchange.router.link_up(PEER_1, 15, exchange.now);
+    let expected = hex(&capture("tcp_connect_first_bytes_from_listener"), "hex");
+    assert_eq!(exchange.sent()[0], (PEER_1, expected));
+}
+
+#[test]
+fn a_hello_is_answered_by_the_captured_ihu_alone() {
+    let (mut exchange, capture) = (Exchange::with_two_peers(), capture("ihu_reply_to_hello"));
+    exchange.receive(PEER_1, &hex(&capture, "sent"));
+    assert_eq!(exchange.sent(), [(PEER_1, hex(&capture, "received"))]);
+}
+
+#[test]
+fn a_new_route_is_told_to_the_other_peer_as_captured() {
+    let mut exchange = Exchange::with_two_peers();
+    let capture = capture("triggered_update_to_other_peer");
+    exchange.receive(PEER_1, &hex(&capture, "sent_by_peer_1"));
+    assert_eq!(exchange.sent(), [(PEER_2, hex(&capture, "received_by_peer_2"))]);
+}
+
+#[test]
+fn requests_are_forwarded_as_captured() {
+    let mut exchange = Exchange::with_two_peers();
+    let lookup = capture("route_request_forwarded");
+    exchange.receive(PEER_2, &hex(&lookup, "sent_by_peer_2"));
+    assert_eq!(exchange.sent(), [(PEER_1, hex(&lookup, "received_by_peer_1"))]);
+
+    let route = capture("triggered_update_to_other_peer");
+    exchange.receive(PEER_1, &hex(&route, "sent_by_peer_1"));
+    exchange.sent();
+    let newer = capture("seqno_request_forwarded");
+    exchange.receive(PEER_2, &hex(&newer, "sent_by_peer_2"));
+    assert_eq!(exchange.sent(), [(PEER_1, hex(&newer, "received_by_peer_1"))]);
+}
+
+#[test]
+fn a_lost_route_is_retracted_as_captured() {
+    let mut exchange = Exchange::with_two_peers();
+    let route = capture("triggered_update_to_other_peer");
+    exchange.receive(PEER_1, &hex(&route, "sent_by_peer_1"));
+    exchange.sent();
+    exchange.router.link_down(PEER_1, exchange.now);
+    let expected = hex(&capture("retraction_after_peer_disconnect"), "received_by_peer_2");
+    assert!(exchange.sent().contains(&(PEER_2, expected)));
+}
+
+#[test]
+fn malformed_requests_that_decode_are_dropped_by_the_router() {
+    let vectors = vectors();
+    let malformed = list(&vectors, "malformed");
+    let packet = |name: &str| {
+        let case = malformed.iter().find(|case| case["name"] == name);
+        hex(case.unwrap_or_else(|| panic!("{name} is a case")), "hex")
+    };
+    let mut exchange = Exchange::with_two_peers();
+    exchange.receive(PEER_2, &packet("route request generation 255"));
+    assert_eq!(exchange.sent(), [], "not forwarded");
+    exchange.receive(PEER_2, &packet("route request for ::/0 as AE 2"));
+    assert_eq!(exchange.sent(), [], "not forwarded");
+    let lookup = capture("route_request_forwarded");
+    exchange.receive(PEER_2, &hex(&lookup, "sent_by_peer_2"));
+    let forwarded = (PEER_1, hex(&lookup, "received_by_peer_1"));
+    assert_eq!(exchange.sent(), [forwarded], "lookups of other prefixes go on");
+}
+
+/// What A uses towards B.
+fn sealer_a() -> Sealer {
+    let (a, b) = (secret_a(), secret_b());
+    let shared = a.shared_secret(&b.public_key()).unwrap();
+    Sealer::new(&shared, &a.public_key(), &b.public_key(), [1; 12]).unwrap()
+}
+
+#[test]
+fn sealed_payloads_open_as_in_the_aead_section() {
+    let shared = secret_a().shared_secret(&secret_b().public_key()).unwrap();
+    for case in list(&vectors(), "aead") {
+        assert_eq!(shared.as_bytes(), &array(case, "key"));
+        let sealed = hex(case, "ciphertext_tag_nonce");
+        assert!(sealed.ends_with(&hex(case, "nonce")));
+        let plaintext = [hex(case, "user_header"), hex(case, "body")].concat();
+        assert_eq!(plaintext, hex(case, "plaintext"));
+        assert_eq!(sealer_a().open(&sealed.into()).unwrap(), plaintext);
+    }
+}
+
+#[test]
+fn captured_message_packets_open_and_decode() {
+    let id = MessageId(array(&capture("message_init_on_the_wire"), "message_id"));
+    let (topic, data) = (Bytes::from_static(b"example.topic"), Bytes::from_static(b"hello"));
+    let init = MessageBody::Init { length: 5, topic, reply: false };
+    let chunk = MessageBody::Chunk { index: 0, offset: 0, data };
+    for (name, body) in [("message_init_on_the_wire", init), ("message_chunk_on_the_wire", chunk)] {
+        let capture = capture(name);
+        let packet = decode_data(&hex(&capture, "received"));
+        assert_eq!(packet.source, secret_b().public_key().address());
+        assert_eq!(packet.destination, secret_a().public_key().address());
+        let plaintext = sealer_a().open(&packet.payload).unwrap();
+        assert_eq!(plaintext, hex(&capture, "received_plaintext"));
+        assert_eq!(decode_message(&plaintext), MessagePacket { id, body });
+    }
+}
+
+fn engine(secret: SecretKey) -> Engine {
+    let (router_random, seed) = (RANDOM_B, [7; 32]);
+    let limits = Limits::default();
+    Engine::new(EngineConfig { secret, router_random, seed, limits }, Instant::now())
+}
+
+/// The data packets an engine wants to send.
+fn sent_data(engine: &mut Engine) -> Vec<DataPacket> {
+    let mut packets = Vec::new();
+    while let Some(action) = engine.poll_action() {
+        if let Action::Transmit { class: Class::Data, bytes, .. } = action {
+            packets.push(decode_data(&bytes));
+        }
+    }
+    packets
+}
+
+#[test]
+fn an_expired_hop_limit_is_reported_as_captured() {
+    let (now, capture) = (Instant::now(), capture("oob_icmp_time_exceeded"));
+    let mut b = engine(secret_b());
+    b.link_up(PEER_1, 15, now);
+    let route = vectors()["captures"]["triggered_update_to_other_peer"].clone();
+    for packet in [hex(&route, "sent_by_peer_1"), hex(&capture, "sent")] {
+        b.handle_packet(PEER_1, decode_one(&packet), now);
+    }
+    let expected = decode_data(&hex(&capture, "received"));
+    let [report] = &sent_data(&mut b)[..] else { panic!("one report") };
+    // All but the nonce, and with it the ciphertext, is as captured.
+    assert_eq!((report.source, report.destination), (expected.source, expected.destination));
+    assert_eq!(report.hop_limit, expected.hop_limit);
+    let plaintext = hex(&capture, "received_plaintext");
+    assert_eq!(sealer_a().open(&expected.payload).unwrap(), plaintext);
+    assert_eq!(sealer_a().open(&report.payload).unwrap(), plaintext);
+}
+
+/// The sizes of the chunks in which a message of this length leaves an engine, taken from the
+/// packets themselves. The receiver acknowledges everything at once.
+fn chunk_sizes(length: usize) -> Vec<usize> {
+    let now = Instant::now();
+    let (mut a, mut b) = (engine(secret_a()), engine(secret_b()));
+    a.link_up(PEER_1, 15, now);
+    b.link_up(PEER_1, 15, now);
+    let to = Target::Key(secret_a().public_key());
+    b.send_message(to, Bytes::new(), vec![7; length].into(), now).unwrap();
+    let mut sizes = Vec::new();
+    loop {
+        let mut quiet = true;
+        let mut carry = |from: &mut Engine, to: &mut Engine, sealer: Option<&Sealer>| {
+            while let Some(action) = from.poll_action() {
+                let Action::Transmit { bytes, .. } = action else { continue };
+                quiet = false;
+                let packet = decode_one(&bytes);
+                if let (Packet::Data(data), Some(sealer)) = (&packet, sealer)
+                    && let MessageBody::Chunk { data, .. } =
+                        decode_message(&sealer.open(&data.payload).unwrap()).body
+                {
+                    sizes.push(data.len());
+                }
+                to.handle_packet(PEER_1, packet, now);
+            }
+        };
+        carry(&mut b, &mut a, Some(&sealer_a()));
+        carry(&mut a, &mut b, None);
+        if quiet {
+            break;
+        }
+    }
+    assert!(a.take(&|_| true, now).is_some_and(|message| message.payload.len() == length));
+    sizes
+}
+
+#[test]
+fn every_length_is_split_so_that_older_receivers_take_it() {
+    let vectors = vectors();
+    let section = &vectors["message_length_interop"];
+    assert_eq!(section["even_split_1310_in_2_chunks_of_655"], true);
+    assert_eq!(chunk_sizes(1310), [655, 655]);
+    let lengths = section["verified"].as_object().unwrap();
+    for length in lengths.keys().map(|length| length.parse().unwrap()).chain([0, 1, 1_366_549]) {
+        let sizes = chunk_sizes(length);
+        assert_eq!(sizes.len(), length.div_ceil(1300), "{length}");
+        let long_enough = sizes.len() == 1 || sizes.iter().all(|size| (250..=1300).contains(size));
+        assert!(long_enough, "{length}");
+        assert_eq!(sizes.iter().sum::<usize>(), length);
+    }
+}
+
+#[test]
+fn a_discovery_beacon_names_the_router_id_that_its_node_would_announce() {
+    // Beacons themselves come with discovery; what they hold is known already.
+    let beacon = hex(&capture("link_local_discovery_beacon"), "hex");
+    let id = RouterId::from_bytes(beacon[10..].try_into().unwrap());
+    assert_eq!(id.public_key(), secret_b().public_key());
 }

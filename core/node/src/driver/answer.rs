@@ -34,6 +34,7 @@ impl Core {
             Command::Subscribe { topic, reply } => {
                 // Dropped unheard, the subscription's end of the channel closes: as good as never.
                 let _ = reply.send(self.inbox.subscribe(topic));
+                self.deliverable = true;
             }
             Command::Resolve { address, reply } => match self.engine.key_of(address) {
                 Some(key) => drop(reply.send(key)),

@@ -63,6 +63,8 @@ pub(crate) struct Core {
     tracker: TaskTracker,
     closing: CancellationToken,
     next_link: u64,
+    /// Whether readers of messages may find something they did not find last time.
+    pub(super) deliverable: bool,
     /// Links whose writer is to be woken when all is queued.
     to_wake: Vec<LinkId>,
 }
@@ -81,6 +83,7 @@ impl Core {
             tracker: parts.tracker,
             closing: parts.closing,
             next_link: 0,
+            deliverable: false,
             to_wake: Vec::new(),
         }
     }
@@ -91,7 +94,7 @@ impl Core {
         loop {
             self.dial_due(Instant::now());
             let deadline = self.deadline();
-            let slept = tokio::select! {
+            let arrival = tokio::select! {
                 () = closing.cancelled() => return,
                 () = sleep_until(deadline) => None,
                 command = inlets.commands.recv() => command.map(Arrival::Command),
@@ -99,7 +102,7 @@ impl Core {
                 released = inlets.released.recv() => released.map(Arrival::Released),
             };
             let now = Instant::now();
-            if let Some(arrival) = slept {
+            if let Some(arrival) = arrival {
                 self.take_in(arrival, now);
             }
             self.take_in_ready(&mut inlets, now);
@@ -135,9 +138,12 @@ impl Core {
         match arrival {
             Arrival::Command(command) => self.handle_command(command, now),
             Arrival::Input(input) => self.handle_input(input, now),
-            Arrival::Released(Released::Message(message)) => self.inbox.give_back(message),
+            Arrival::Released(Released::Message(message)) => {
+                self.inbox.give_back(message);
+                self.deliverable = true;
+            }
             Arrival::Released(Released::Outgoing(id)) => self.engine.cancel_message(id, now),
-            Arrival::Released(Released::Room) => {} // delivery follows every batch anyway
+            Arrival::Released(Released::Room) => self.deliverable = true,
         }
     }
 
@@ -235,16 +241,12 @@ impl Core {
             while let Some(action) = self.engine.poll_action() {
                 self.act(action, now);
             }
-            let engine = &mut self.engine;
-            let mut taken = false;
-            self.inbox.deliver(|wanted| {
-                let message = engine.take(wanted, now);
-                taken |= message.is_some();
-                message
-            });
-            if !taken {
+            if !std::mem::take(&mut self.deliverable) {
                 break;
             }
+            // Taking a message tells its sender, so the engine has more to say afterwards.
+            let engine = &mut self.engine;
+            self.inbox.deliver(|wanted| engine.take(wanted, now));
         }
         for id in self.to_wake.drain(..) {
             if let Some(link) = self.links.get(&id) {
@@ -263,7 +265,8 @@ impl Core {
                 self.announce(NodeEvent::Reachable { prefix, key });
             }
             Action::RouteLost { prefix } => self.announce(NodeEvent::Unreachable { prefix }),
-            Action::LookupFailed { .. } | Action::MessageReady { .. } => {}
+            Action::MessageReady { .. } => self.deliverable = true,
+            Action::LookupFailed { .. } => {} // who waits for the key waits on: a peer may come
         }
     }
 
