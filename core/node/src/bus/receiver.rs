@@ -1,0 +1,419 @@
+//! The receiving side: from packets to whole messages, in bounded memory.
+//!
+//! The one idea: a DONE is acknowledged exactly when the message sits in the ready queue, or sat
+//! there within the last ten minutes. While that queue is full the message stays pending with its
+//! DONE, unacknowledged, and moves as soon as there is room. Everything is keyed by the /64 of the
+//! source, which the seal has proved, and the id; what a message announces costs nothing, only bytes
+//! that have come count.
+#![warn(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects)]
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::Ipv6Addr;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+
+use super::Outgoing;
+use crate::PublicKey;
+use crate::data::subnet_bits;
+use crate::limits::BusLimits;
+use crate::message::ReceivedMessage;
+use crate::wire::message::{MessageBody, MessageId, MessagePacket};
+
+/// Senders give up after five minutes, so nothing of interest comes after ten.
+const REMEMBERED: Duration = Duration::from_secs(600);
+/// The smallest piece a message is cut into, but for one: it bounds the chunk index.
+const SMALLEST_CHUNK: u64 = 250;
+/// Memory a stored chunk costs besides its bytes.
+const CHUNK_COST: usize = 128;
+
+type Key = (u64, MessageId);
+
+/// Where a packet came from, as the data plane knows it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) source: Ipv6Addr,
+    pub(crate) destination: Ipv6Addr,
+    pub(crate) key: PublicKey,
+}
+
+struct Pending {
+    origin: Origin,
+    length: u64,
+    topic: Bytes,
+    chunks: BTreeMap<u64, Bytes>,
+    bytes: u64,
+    done: Option<(u64, [u8; 32])>,
+    begun: Instant,
+    /// Whether it stands in the queue of those without room.
+    blocked: bool,
+}
+
+#[derive(Default)]
+struct Source {
+    pending: usize,
+    pending_bytes: usize,
+    ready: usize,
+    ready_bytes: usize,
+    completed: VecDeque<MessageId>,
+}
+
+impl Source {
+    fn is_idle(&self) -> bool {
+        self.pending == 0 && self.ready == 0 && self.completed.is_empty()
+    }
+}
+
+/// All incoming messages of a node.
+pub(crate) struct Receiver {
+    limits: BusLimits,
+    pending: HashMap<Key, Pending>,
+    pending_bytes: usize,
+    /// Pending messages in the order they began; some have ended since.
+    aging: VecDeque<(Instant, Key)>,
+    /// Complete, but without room in the ready queue.
+    blocked: VecDeque<Key>,
+    sources: HashMap<u64, Source>,
+    completed: HashMap<Key, Instant>,
+    completed_aging: VecDeque<(Instant, Key)>,
+    ready: HashMap<Bytes, VecDeque<(u64, ReceivedMessage)>>,
+    ready_count: usize,
+    ready_bytes: usize,
+    next_ready: u64,
+    news: VecDeque<Bytes>,
+    out: VecDeque<Outgoing>,
+}
+
+impl Receiver {
+    pub(crate) fn new(limits: BusLimits) -> Self {
+        Self {
+            limits,
+            pending: HashMap::new(),
+            pending_bytes: 0,
+            aging: VecDeque::new(),
+            blocked: VecDeque::new(),
+            sources: HashMap::new(),
+            completed: HashMap::new(),
+            completed_aging: VecDeque::new(),
+            ready: HashMap::new(),
+            ready_count: 0,
+            ready_bytes: 0,
+            next_ready: 0,
+            news: VecDeque::new(),
+            out: VecDeque::new(),
+        }
+    }
+
+    /// The next packet to send.
+    pub(crate) fn poll_packet(&mut self) -> Option<Outgoing> {
+        self.out.pop_front()
+    }
+
+    /// The topic of a message that became ready.
+    pub(crate) fn poll_ready(&mut self) -> Option<Bytes> {
+        self.news.pop_front()
+    }
+
+    /// INIT, CHUNK, DONE and ABORTED; anything else is not for this side.
+    pub(crate) fn handle(&mut self, origin: Origin, packet: MessagePacket, now: Instant) {
+        let id = packet.id;
+        let key = (subnet_bits(origin.source), id);
+        let repeated = self.completed.contains_key(&key);
+        match packet.body {
+            // This node asks for no replies yet, so every reply is one nobody asked for.
+            MessageBody::Init { reply: true, .. } => {}
+            MessageBody::Init { length, topic, reply } => {
+                let topic_length = topic.len() as u8; // as decoded, from one byte
+                if repeated || self.begin(key, origin, length, topic, now) {
+                    self.answer(origin, id, MessageBody::InitAck { length, topic_length, reply });
+                }
+            }
+            MessageBody::Chunk { index, offset, data } => {
+                let size = data.len() as u64;
+                if repeated || self.store(key, index, offset, data) {
+                    self.answer(origin, id, MessageBody::ChunkAck { index, offset, size });
+                    self.try_complete(key, now);
+                }
+            }
+            MessageBody::Done { chunks, hash } => {
+                if repeated {
+                    self.answer(origin, id, MessageBody::DoneAck { chunks, hash });
+                } else if let Some(pending) = self.pending.get_mut(&key) {
+                    pending.done = Some((chunks, hash));
+                    self.try_complete(key, now);
+                }
+            }
+            MessageBody::Aborted => self.forget_pending(key),
+            MessageBody::InitAck { .. }
+            | MessageBody::ChunkAck { .. }
+            | MessageBody::DoneAck { .. }
+            | MessageBody::Read => {}
+        }
+    }
+
+    /// Takes the oldest message whose topic is wanted, and tells its sender.
+    pub(crate) fn take(
+        &mut self,
+        wanted: &dyn Fn(&Bytes) -> bool,
+        now: Instant,
+    ) -> Option<ReceivedMessage> {
+        let topic = self
+            .ready
+            .iter()
+            .filter(|(topic, _)| wanted(topic))
+            .min_by_key(|(_, queue)| queue.front().map(|(number, _)| *number))
+            .map(|(topic, _)| topic.clone())?;
+        let queue = self.ready.get_mut(&topic)?;
+        let (_, message) = queue.pop_front()?;
+        if queue.is_empty() {
+            self.ready.remove(&topic);
+        }
+        let size = message.payload.len();
+        self.ready_count = self.ready_count.saturating_sub(1);
+        self.ready_bytes = self.ready_bytes.saturating_sub(size);
+        let subnet = subnet_bits(message.source);
+        if let Some(source) = self.sources.get_mut(&subnet) {
+            source.ready = source.ready.saturating_sub(1);
+            source.ready_bytes = source.ready_bytes.saturating_sub(size);
+        }
+        self.drop_idle(subnet);
+        let (source, destination) = (message.source, message.destination);
+        let origin = Origin { source, destination, key: message.source_key };
+        self.answer(origin, message.id, MessageBody::Read);
+        self.unblock(now);
+        Some(message)
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let deadline = |queue: &VecDeque<(Instant, Key)>| queue.front().map(|(at, _)| *at);
+        [deadline(&self.aging), deadline(&self.completed_aging)].into_iter().flatten().min()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        while let Some((_, key)) = self.aging.pop_front_if(|(at, _)| *at <= now) {
+            let old =
+                |pending: &Pending| now.saturating_duration_since(pending.begun) >= REMEMBERED;
+            if self.pending.get(&key).is_some_and(old) {
+                self.forget_pending(key);
+            }
+        }
+        while self.completed_aging.front().is_some_and(|(at, _)| *at <= now) {
+            self.forget_oldest_completed();
+        }
+    }
+
+    /// Opens a pending message; false when it is refused. A repeat changes nothing: its chunks are
+    /// those that came already.
+    fn begin(&mut self, key: Key, origin: Origin, length: u64, topic: Bytes, now: Instant) -> bool {
+        if length > self.limits.message_bytes as u64 {
+            return false;
+        }
+        if let Some(pending) = self.pending.get(&key) {
+            if pending.length == length && pending.topic == topic {
+                return true;
+            }
+            self.forget_pending(key);
+        }
+        let source = self.sources.entry(key.0).or_default();
+        let crowded = source.pending >= self.limits.pending_per_source
+            || self.pending.len() >= self.limits.pending;
+        if crowded {
+            self.drop_idle(key.0);
+            return false;
+        }
+        source.pending = source.pending.saturating_add(1);
+        let (chunks, topic) = (BTreeMap::new(), Bytes::copy_from_slice(&topic));
+        let (bytes, done, begun, blocked) = (0, None, now, false);
+        let pending = Pending { origin, length, topic, chunks, bytes, done, begun, blocked };
+        self.pending.insert(key, pending);
+        if self.aging.len() > self.pending.len().saturating_mul(2).saturating_add(1024) {
+            let live = &self.pending;
+            self.aging.retain(|(_, key)| live.contains_key(key)); // pays for the many that ended
+        }
+        self.aging.push_back((now.checked_add(REMEMBERED).unwrap_or(now), key));
+        true
+    }
+
+    /// Keeps a chunk; false when it is refused.
+    fn store(&mut self, key: Key, index: u64, offset: u64, data: Bytes) -> bool {
+        let Some(pending) = self.pending.get_mut(&key) else { return false };
+        let Some(source) = self.sources.get_mut(&key.0) else { return false };
+        let size = data.len() as u64;
+        let fits = offset.checked_add(size).is_some_and(|end| end <= pending.length);
+        let largest = pending.length.div_ceil(SMALLEST_CHUNK).max(1).saturating_sub(1);
+        if !fits || index > largest {
+            return false;
+        }
+        if pending.chunks.get(&index).is_some_and(|stored| *stored == data) {
+            return true;
+        }
+        let cost = data.len().saturating_add(CHUNK_COST);
+        if source.pending_bytes.saturating_add(cost) > self.limits.pending_bytes_per_source
+            || self.pending_bytes.saturating_add(cost) > self.limits.pending_bytes
+        {
+            return false;
+        }
+        source.pending_bytes = source.pending_bytes.saturating_add(cost);
+        self.pending_bytes = self.pending_bytes.saturating_add(cost);
+        pending.bytes = pending.bytes.saturating_add(size);
+        if let Some(old) = pending.chunks.insert(index, data) {
+            let cost = old.len().saturating_add(CHUNK_COST);
+            source.pending_bytes = source.pending_bytes.saturating_sub(cost);
+            self.pending_bytes = self.pending_bytes.saturating_sub(cost);
+            pending.bytes = pending.bytes.saturating_sub(old.len() as u64);
+        }
+        true
+    }
+
+    /// Moves a message to the ready queue and acknowledges its DONE, if it is whole and has room.
+    fn try_complete(&mut self, key: Key, now: Instant) {
+        let Some(pending) = self.pending.get(&key) else { return };
+        let Some((chunks, hash)) = pending.done else { return };
+        let last = pending.chunks.last_key_value().map_or(0, |(index, _)| index.saturating_add(1));
+        let count = pending.chunks.len() as u64;
+        if count != chunks || last != chunks || pending.bytes != pending.length {
+            return;
+        }
+        let size = usize::try_from(pending.length).unwrap_or(usize::MAX);
+        if !self.has_room(key.0, size) {
+            let few = self.blocked.len() < self.limits.pending;
+            if let Some(pending) = self.pending.get_mut(&key)
+                && few
+                && !pending.blocked
+            {
+                pending.blocked = true;
+                self.blocked.push_back(key);
+            }
+            return;
+        }
+        let Some(payload) = pending.whole(&hash) else {
+            if let Some(pending) = self.pending.get_mut(&key) {
+                pending.done = None; // the next DONE may come with better chunks
+            }
+            return;
+        };
+        let (origin, topic) = (pending.origin, pending.topic.clone());
+        self.forget_pending(key);
+        self.remember(key, now);
+        self.make_ready(key, origin, topic, payload);
+        self.answer(origin, key.1, MessageBody::DoneAck { chunks, hash });
+    }
+
+    fn make_ready(&mut self, key: Key, origin: Origin, topic: Bytes, payload: Bytes) {
+        let source = self.sources.entry(key.0).or_default();
+        source.ready = source.ready.saturating_add(1);
+        source.ready_bytes = source.ready_bytes.saturating_add(payload.len());
+        self.ready_count = self.ready_count.saturating_add(1);
+        self.ready_bytes = self.ready_bytes.saturating_add(payload.len());
+        self.news.push_back(topic.clone());
+        let message = ReceivedMessage {
+            id: key.1,
+            topic: topic.clone(),
+            source: origin.source,
+            source_key: origin.key,
+            destination: origin.destination,
+            payload,
+            reply: false,
+        };
+        self.ready.entry(topic).or_default().push_back((self.next_ready, message));
+        self.next_ready = self.next_ready.saturating_add(1);
+    }
+
+    fn has_room(&self, subnet: u64, size: usize) -> bool {
+        let (ready, bytes) =
+            self.sources.get(&subnet).map_or((0, 0), |source| (source.ready, source.ready_bytes));
+        let limits = &self.limits;
+        let fits = |bytes: usize, limit: usize| bytes == 0 || bytes.saturating_add(size) <= limit;
+        ready < limits.ready_per_source
+            && self.ready_count < limits.ready
+            && fits(bytes, limits.ready_bytes_per_source)
+            && fits(self.ready_bytes, limits.ready_bytes)
+    }
+
+    /// Gives messages that waited for room another try, oldest first.
+    fn unblock(&mut self, now: Instant) {
+        let mut tries = self.blocked.len().min(16); // a full source must not cost all others much
+        while tries > 0 && self.ready_count < self.limits.ready {
+            let Some(key) = self.blocked.pop_front() else { return };
+            if let Some(pending) = self.pending.get_mut(&key) {
+                pending.blocked = false;
+            }
+            self.try_complete(key, now); // queues itself again when there is no room
+            tries = tries.saturating_sub(1);
+        }
+    }
+
+    fn remember(&mut self, key: Key, now: Instant) {
+        let source = self.sources.entry(key.0).or_default();
+        source.completed.push_back(key.1);
+        let oldest = if source.completed.len() > self.limits.completed_per_source {
+            source.completed.pop_front()
+        } else {
+            None
+        };
+        if let Some(oldest) = oldest {
+            self.completed.remove(&(key.0, oldest));
+        }
+        let until = now.checked_add(REMEMBERED).unwrap_or(now);
+        self.completed.insert(key, until);
+        self.completed_aging.push_back((until, key));
+        while self.completed_aging.len() > self.limits.completed {
+            self.forget_oldest_completed();
+        }
+    }
+
+    fn forget_oldest_completed(&mut self) {
+        let Some((_, key)) = self.completed_aging.pop_front() else { return };
+        if self.completed.remove(&key).is_some() {
+            if let Some(source) = self.sources.get_mut(&key.0) {
+                source.completed.pop_front(); // both are in order of completion
+            }
+            self.drop_idle(key.0);
+        }
+    }
+
+    fn forget_pending(&mut self, key: Key) {
+        let Some(pending) = self.pending.remove(&key) else { return };
+        let cost = pending.cost();
+        self.pending_bytes = self.pending_bytes.saturating_sub(cost);
+        if let Some(source) = self.sources.get_mut(&key.0) {
+            source.pending = source.pending.saturating_sub(1);
+            source.pending_bytes = source.pending_bytes.saturating_sub(cost);
+        }
+        self.drop_idle(key.0);
+    }
+
+    fn drop_idle(&mut self, subnet: u64) {
+        if self.sources.get(&subnet).is_some_and(Source::is_idle) {
+            self.sources.remove(&subnet);
+        }
+    }
+
+    fn answer(&mut self, origin: Origin, id: MessageId, body: MessageBody) {
+        self.out.push_back(Outgoing {
+            source: Some(origin.destination),
+            destination: origin.source,
+            key: None,
+            packet: MessagePacket { id, body },
+        });
+    }
+}
+
+impl Pending {
+    fn cost(&self) -> usize {
+        self.chunks.values().map(|chunk| chunk.len().saturating_add(CHUNK_COST)).sum()
+    }
+
+    /// The chunks as one, if they are what the hash says.
+    fn whole(&self, hash: &[u8; 32]) -> Option<Bytes> {
+        let payload = match self.chunks.first_key_value() {
+            Some((_, only)) if self.chunks.len() == 1 => only.clone(),
+            _ => {
+                let mut whole = BytesMut::with_capacity(usize::try_from(self.length).ok()?);
+                self.chunks.values().for_each(|chunk| whole.extend_from_slice(chunk));
+                whole.freeze()
+            }
+        };
+        (blake3::hash(&payload) == *hash).then_some(payload)
+    }
+}

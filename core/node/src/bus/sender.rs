@@ -1,0 +1,420 @@
+//! The sending side: many messages to many nodes, each repeated until it is acknowledged.
+//!
+//! A flow is everything on its way to one /64. It has one window of chunks, in which large and small
+//! messages take turns, and one estimate of the round trip. A message is written as INIT, chunks and
+//! DONE without waiting for answers in between; what is lost is seen by later chunks being
+//! acknowledged, or by a timer. A receiver forgets the chunks it has when an INIT is repeated, so
+//! after a repeated INIT everything is sent again; and when DONE stays unanswered although every
+//! chunk was acknowledged, that may be just what happened, so then the message starts over.
+//!
+//! Acknowledgements only mark things; [`Sender::pump`] sends, so a batch of them costs one round.
+
+mod flow;
+mod outgoing;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::net::Ipv6Addr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rand_chacha::ChaCha20Rng;
+use rand_core::Rng;
+
+use self::flow::Flow;
+pub(crate) use self::flow::Route;
+use self::outgoing::{Due, Message};
+use super::Outgoing;
+use crate::PublicKey;
+use crate::data::subnet_bits;
+use crate::limits::BusLimits;
+use crate::message::{SendError, SendState};
+use crate::wire::message::{MessageBody, MessageId, MessagePacket};
+
+/// When a sender gives up (spec 8.3).
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How long the state of an ended message can be asked for at least, bounds permitting.
+const REMEMBERED: Duration = Duration::from_secs(300);
+/// Messages of one flow under way at once. Receivers bound the same thing.
+const ACTIVE: usize = 256;
+/// Bytes of those, unless it is one message alone: what receivers surely have room for.
+const ACTIVE_BYTES: usize = 16 << 20;
+/// Chunks a message may send before the next one has its turn.
+const QUANTUM: usize = 8;
+/// Flows kept for what they know of the path after their last message.
+const IDLE_FLOWS: usize = 1024;
+/// First pause between lookups: as long as a failed one is remembered. Doubles to the second.
+const LOOKUP_PAUSE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(60));
+
+/// A message as the caller gives it.
+#[derive(Debug, Clone)]
+pub(crate) struct Draft {
+    pub(crate) destination: Ipv6Addr,
+    pub(crate) key: Option<PublicKey>,
+    pub(crate) topic: Bytes,
+    pub(crate) payload: Bytes,
+}
+
+/// What the sender tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A message has a new state.
+    State { id: MessageId, state: SendState },
+    /// A route to this address is wanted.
+    Lookup { destination: Ipv6Addr },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Message(MessageId),
+    Lookup(u64),
+}
+
+/// All outgoing messages of a node.
+pub(crate) struct Sender {
+    limits: BusLimits,
+    random: ChaCha20Rng,
+    messages: HashMap<MessageId, Message>,
+    bytes: usize,
+    flows: HashMap<u64, Flow>,
+    /// Flows that may have something to send.
+    dirty: Vec<u64>,
+    timers: BinaryHeap<Reverse<(Instant, Timer)>>,
+    aging: VecDeque<(Instant, MessageId)>,
+    ended: HashMap<MessageId, (SendState, u64)>,
+    ended_aging: VecDeque<(Instant, MessageId)>,
+    out: VecDeque<Outgoing>,
+    events: VecDeque<Event>,
+}
+
+impl Sender {
+    pub(crate) fn new(limits: BusLimits, random: ChaCha20Rng) -> Self {
+        Self {
+            limits,
+            random,
+            messages: HashMap::new(),
+            bytes: 0,
+            flows: HashMap::new(),
+            dirty: Vec::new(),
+            timers: BinaryHeap::new(),
+            aging: VecDeque::new(),
+            ended: HashMap::new(),
+            ended_aging: VecDeque::new(),
+            out: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Queues a message. `route` is whether its destination can be reached now.
+    pub(crate) fn send(
+        &mut self,
+        draft: Draft,
+        route: Route,
+        now: Instant,
+    ) -> Result<MessageId, SendError> {
+        let (length, limit) = (draft.payload.len(), self.limits.message_bytes);
+        if draft.topic.len() > 255 {
+            return Err(SendError::TopicTooLong(draft.topic.len()));
+        }
+        if length > limit {
+            return Err(SendError::TooLarge { length, limit });
+        }
+        let full = self.messages.len() >= self.limits.outgoing
+            || self.bytes.saturating_add(length) > self.limits.outgoing_bytes;
+        if full {
+            return Err(SendError::QueueFull);
+        }
+        let mut id = MessageId([0; 8]);
+        self.random.fill_bytes(&mut id.0);
+        let subnet = subnet_bits(draft.destination);
+        let destination = draft.destination;
+        self.bytes += length;
+        self.messages.insert(id, Message::new(draft, now));
+        self.aging.push_back((now + PATIENCE, id));
+        let flow = self.flows.entry(subnet).or_insert_with(|| Flow::new(now));
+        flow.queue.push_back(id);
+        flow.messages += 1;
+        flow.route = route;
+        if route == Route::None && flow.lookup_pause.is_none() {
+            flow.lookup_pause = Some(LOOKUP_PAUSE.0);
+            self.timers.push(Reverse((now + LOOKUP_PAUSE.0, Timer::Lookup(subnet))));
+            self.events.push_back(Event::Lookup { destination });
+        }
+        self.mark(subnet);
+        Ok(id)
+    }
+
+    /// Gives a message up.
+    pub(crate) fn cancel(&mut self, id: MessageId, now: Instant) {
+        self.abort(id, now);
+    }
+
+    pub(crate) fn state(&self, id: MessageId) -> Option<SendState> {
+        if self.messages.contains_key(&id) {
+            return Some(SendState::Pending);
+        }
+        self.ended.get(&id).map(|(state, _)| *state)
+    }
+
+    /// Tells whether a /64 can be reached. When it can again, everything unanswered is repeated.
+    pub(crate) fn set_route(&mut self, subnet: u64, route: Route, now: Instant) {
+        let Some(flow) = self.flows.get_mut(&subnet) else { return };
+        let was = std::mem::replace(&mut flow.route, route);
+        if was == route {
+            return;
+        }
+        match route {
+            Route::Exists => {
+                flow.lookup_pause = None;
+                let active: Vec<MessageId> = flow.active.iter().copied().collect();
+                for id in active {
+                    self.expire_message(id, now, Due::Now);
+                }
+                self.mark(subnet);
+            }
+            Route::None => self.start_lookups(subnet, now),
+        }
+    }
+
+    /// The /64s that outgoing messages wait for or go to.
+    pub(crate) fn destinations(&self) -> impl Iterator<Item = (u64, Route)> + '_ {
+        self.flows
+            .iter()
+            .filter(|(_, flow)| flow.messages > 0)
+            .map(|(key, flow)| (*key, flow.route))
+    }
+
+    /// The next packet to send.
+    pub(crate) fn poll_packet(&mut self) -> Option<Outgoing> {
+        self.out.pop_front()
+    }
+
+    /// The next thing to tell.
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Acknowledgements and READ from `source`; anything else is not for this side.
+    pub(crate) fn handle(&mut self, source: Ipv6Addr, packet: &MessagePacket, now: Instant) {
+        let (id, subnet) = (packet.id, subnet_bits(source));
+        if matches!(packet.body, MessageBody::Read) {
+            return self.handle_read(id, subnet);
+        }
+        let Some(message) = self.messages.get_mut(&id) else { return };
+        if message.subnet != subnet {
+            return; // an acknowledgement from somebody else
+        }
+        let Some(flow) = self.flows.get_mut(&subnet) else { return };
+        match &packet.body {
+            MessageBody::InitAck { .. } => message.init_acked(flow, now),
+            MessageBody::ChunkAck { index, .. } => message.chunk_acked(*index, flow, now),
+            MessageBody::DoneAck { chunks, hash } => {
+                if message.is_done(*chunks, hash) {
+                    self.end(id, SendState::Received, now);
+                }
+            }
+            _ => return,
+        }
+        if let Some(message) = self.messages.get_mut(&id)
+            && let Some(flow) = self.flows.get_mut(&subnet)
+            && message.has_unsent()
+        {
+            flow.make_ready(id, &mut message.is_ready);
+        }
+        self.mark(subnet);
+    }
+
+    /// Sends what the windows allow.
+    pub(crate) fn pump(&mut self, now: Instant) {
+        for subnet in std::mem::take(&mut self.dirty) {
+            if let Some(flow) = self.flows.get_mut(&subnet) {
+                flow.is_dirty = false;
+                self.pump_flow(subnet, now);
+            }
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let front = |queue: &VecDeque<(Instant, MessageId)>| queue.front().map(|(at, _)| *at);
+        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+        [timer, front(&self.aging), front(&self.ended_aging)].into_iter().flatten().min()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        while let Some(Reverse((at, timer))) = self.timers.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.timers.pop();
+            match timer {
+                Timer::Message(id) => {
+                    if let Some(message) = self.messages.get_mut(&id) {
+                        message.timer = None;
+                        self.expire_message(id, now, Due::ByDeadline);
+                    }
+                }
+                Timer::Lookup(subnet) => self.repeat_lookup(subnet, now),
+            }
+        }
+        while let Some((_, id)) = self.aging.pop_front_if(|(at, _)| *at <= now) {
+            self.abort(id, now);
+        }
+        while let Some((_, id)) = self.ended_aging.pop_front_if(|(at, _)| *at <= now) {
+            self.ended.remove(&id);
+        }
+    }
+
+    fn handle_read(&mut self, id: MessageId, subnet: u64) {
+        if let Some((state, of)) = self.ended.get_mut(&id)
+            && *of == subnet
+            && *state == SendState::Received
+        {
+            *state = SendState::Read;
+            self.events.push_back(Event::State { id, state: SendState::Read });
+        }
+    }
+
+    fn mark(&mut self, subnet: u64) {
+        if let Some(flow) = self.flows.get_mut(&subnet)
+            && !flow.is_dirty
+        {
+            flow.is_dirty = true;
+            self.dirty.push(subnet);
+        }
+    }
+
+    fn pump_flow(&mut self, subnet: u64, now: Instant) {
+        let Some(flow) = self.flows.get_mut(&subnet) else { return };
+        if flow.route == Route::None {
+            return;
+        }
+        loop {
+            while let Some(id) = flow.queue.front().copied() {
+                let Some(message) = self.messages.get_mut(&id) else {
+                    flow.queue.pop_front(); // cancelled
+                    continue;
+                };
+                let length = message.payload.len();
+                let crowded = flow.active.len() >= ACTIVE
+                    || flow.active_bytes.saturating_add(length) > ACTIVE_BYTES;
+                if crowded && !flow.active.is_empty() {
+                    break;
+                }
+                flow.queue.pop_front();
+                flow.active.insert(id);
+                flow.active_bytes += length;
+                message.activate();
+                flow.make_ready(id, &mut message.is_ready);
+            }
+            let budget = flow.budget().min(QUANTUM);
+            if budget == 0 {
+                return;
+            }
+            let Some(id) = flow.ready.pop_front() else { return };
+            let Some(message) = self.messages.get_mut(&id) else { continue };
+            message.is_ready = false;
+            message.write(id, budget, flow, &mut self.out, now);
+            if message.has_unsent() {
+                flow.make_ready(id, &mut message.is_ready);
+            }
+            Self::arm(&mut self.timers, id, message);
+        }
+    }
+
+    /// Sees to it that a timer fires by the message's deadline; one that fires early is set anew.
+    fn arm(
+        timers: &mut BinaryHeap<Reverse<(Instant, Timer)>>,
+        id: MessageId,
+        message: &mut Message,
+    ) {
+        if message.timer.is_none_or(|at| at > message.deadline) {
+            message.timer = Some(message.deadline);
+            timers.push(Reverse((message.deadline, Timer::Message(id))));
+        }
+    }
+
+    /// Nothing was heard for too long, or a route came back: repeats what is unanswered.
+    fn expire_message(&mut self, id: MessageId, now: Instant, due: Due) {
+        let Some(message) = self.messages.get_mut(&id) else { return };
+        let subnet = message.subnet;
+        let Some(flow) = self.flows.get_mut(&subnet) else { return };
+        if flow.route == Route::None {
+            return; // the route coming back starts everything again
+        }
+        if due == Due::Now || message.deadline <= now {
+            message.repeat(id, due, flow, &mut self.out, now);
+            if message.has_unsent() {
+                flow.make_ready(id, &mut message.is_ready);
+            }
+        }
+        Self::arm(&mut self.timers, id, message);
+        self.mark(subnet);
+    }
+
+    fn start_lookups(&mut self, subnet: u64, now: Instant) {
+        let Some(flow) = self.flows.get_mut(&subnet) else { return };
+        if flow.messages == 0 || flow.lookup_pause.is_some() {
+            return;
+        }
+        flow.lookup_pause = Some(LOOKUP_PAUSE.0);
+        self.timers.push(Reverse((now, Timer::Lookup(subnet))));
+    }
+
+    fn repeat_lookup(&mut self, subnet: u64, now: Instant) {
+        let Some(flow) = self.flows.get_mut(&subnet) else { return };
+        let Some(pause) = flow.lookup_pause else { return };
+        if flow.route == Route::Exists || flow.messages == 0 {
+            flow.lookup_pause = None;
+            return;
+        }
+        flow.lookup_pause = Some((pause * 2).min(LOOKUP_PAUSE.1));
+        self.timers.push(Reverse((now + pause, Timer::Lookup(subnet))));
+        let destination = Ipv6Addr::from_bits(u128::from(subnet) << 64);
+        self.events.push_back(Event::Lookup { destination });
+    }
+
+    fn abort(&mut self, id: MessageId, now: Instant) {
+        let Some(message) = self.messages.get(&id) else { return };
+        let flow = self.flows.get(&message.subnet);
+        if message.has_begun() && flow.is_some_and(|flow| flow.route == Route::Exists) {
+            self.out.push_back(Outgoing {
+                source: None,
+                destination: message.destination,
+                key: message.key,
+                packet: MessagePacket { id, body: MessageBody::Aborted },
+            });
+        }
+        self.end(id, SendState::Aborted, now);
+    }
+
+    fn end(&mut self, id: MessageId, state: SendState, now: Instant) {
+        let Some(message) = self.messages.remove(&id) else { return };
+        let length = message.payload.len();
+        self.bytes = self.bytes.saturating_sub(length);
+        if let Some(flow) = self.flows.get_mut(&message.subnet) {
+            flow.messages = flow.messages.saturating_sub(1);
+            flow.in_flight = flow.in_flight.saturating_sub(message.in_flight());
+            if flow.active.remove(&id) {
+                flow.active_bytes = flow.active_bytes.saturating_sub(length);
+            }
+        }
+        self.mark(message.subnet);
+        if self.flows.len() > IDLE_FLOWS
+            && self.flows.get(&message.subnet).is_some_and(|flow| flow.messages == 0)
+        {
+            self.flows.remove(&message.subnet);
+        }
+        // Those at the front of the order of age that ended are of no more use.
+        while self.aging.front().is_some_and(|(_, id)| !self.messages.contains_key(id)) {
+            self.aging.pop_front();
+        }
+        self.ended.insert(id, (state, message.subnet));
+        self.ended_aging.push_back((now + REMEMBERED, id));
+        if self.ended_aging.len() > self.limits.ended
+            && let Some((_, id)) = self.ended_aging.pop_front()
+        {
+            self.ended.remove(&id);
+        }
+        self.events.push_back(Event::State { id, state });
+    }
+}

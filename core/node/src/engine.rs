@@ -1,0 +1,389 @@
+//! Router, data plane and message bus as one pure state machine: packets and time in, packets out.
+//!
+//! The parts do not know each other. The engine carries what one says to the others: messages that
+//! the data plane opened to the bus, packets of the bus to the data plane, routes that came and went
+//! to both. What arrives only marks things; packets are made when actions are asked for, so that a
+//! batch of acknowledgements costs one round of sending.
+
+use std::collections::VecDeque;
+use std::net::Ipv6Addr;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use threephone_address::Target;
+
+use crate::bus::{Draft, Event, Origin, Receiver, Route, Sender};
+pub use crate::data::DataCounters;
+use crate::data::{DataPlane, Output, subnet_bits};
+use crate::identity::{RouterId, SecretKey};
+use crate::limits::Limits;
+use crate::message::{MessageId, ReceivedMessage, SendError, SendState};
+use crate::router::{self, RouteLookup, Router, RouterConfig, RouterOutput};
+pub use crate::router::{LookupState, RouteInfo};
+use crate::wire::frame::Packet;
+use crate::wire::message::MessagePacket;
+use crate::{LinkId, Prefix, PublicKey};
+
+/// What an engine starts from. All randomness comes from here.
+pub struct EngineConfig {
+    /// The node's identity.
+    pub secret: SecretKey,
+    /// The part of the router id that is new at every start.
+    pub router_random: [u8; 6],
+    /// Fresh random bytes, at every start others.
+    pub seed: [u8; 32],
+    /// What others may claim.
+    pub limits: Limits,
+}
+
+/// Which queue of a link a packet belongs in. Control goes first and is never dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Control packets.
+    Control,
+    /// Data packets.
+    Data,
+}
+
+/// Why the engine gives a link up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CloseReason {
+    /// The peer stopped answering.
+    #[error("the peer does not answer")]
+    Dead,
+    /// The router has all the links it may have.
+    #[error("there are too many links")]
+    TooManyLinks,
+}
+
+/// What the engine wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Write these bytes, a whole packet, to a link.
+    Transmit {
+        /// Which.
+        link: LinkId,
+        /// How urgent.
+        class: Class,
+        /// The packet.
+        bytes: Bytes,
+    },
+    /// Close a link.
+    Close {
+        /// Which.
+        link: LinkId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A whole message can be taken with [`Engine::take`].
+    MessageReady {
+        /// Its topic.
+        topic: Bytes,
+    },
+    /// An outgoing message has a new state.
+    MessageState {
+        /// Which.
+        id: MessageId,
+        /// The new state.
+        state: SendState,
+    },
+    /// A node is reachable that was not.
+    RouteAcquired {
+        /// Its prefix.
+        prefix: Prefix,
+        /// Its key.
+        key: PublicKey,
+    },
+    /// A node is not reachable any more.
+    RouteLost {
+        /// Its prefix.
+        prefix: Prefix,
+    },
+    /// A node was looked for and not found.
+    LookupFailed {
+        /// Its /64.
+        prefix: Prefix,
+    },
+}
+
+/// One node, without sockets and clock.
+pub struct Engine {
+    address: Ipv6Addr,
+    key: PublicKey,
+    router: Router,
+    data: DataPlane,
+    sender: Sender,
+    receiver: Receiver,
+    actions: VecDeque<Action>,
+    /// The last time told, for what is put off until actions are asked for.
+    now: Instant,
+    /// Whether anything happened since.
+    is_unsettled: bool,
+}
+
+impl Engine {
+    /// An engine without links.
+    pub fn new(config: EngineConfig, now: Instant) -> Self {
+        let key = config.secret.public_key();
+        let address = key.address();
+        let random =
+            |context: &str| ChaCha20Rng::from_seed(blake3::derive_key(context, &config.seed));
+        let router = RouterConfig {
+            router_id: RouterId::new(key, config.router_random),
+            prefix: Prefix::subnet_of(address),
+            seed: blake3::derive_key("threephone node 1 router", &config.seed),
+            limits: config.limits.router,
+        };
+        let (nonces, ids) = (random("threephone node 1 nonces"), random("threephone node 1 ids"));
+        Self {
+            address,
+            key,
+            router: Router::new(router, now),
+            data: DataPlane::new(config.secret, config.limits.data, nonces, now),
+            sender: Sender::new(config.limits.bus.clone(), ids),
+            receiver: Receiver::new(config.limits.bus),
+            actions: VecDeque::new(),
+            now,
+            is_unsettled: true,
+        }
+    }
+
+    /// The node's public key.
+    pub fn public_key(&self) -> PublicKey {
+        self.key
+    }
+
+    /// The node's address.
+    pub fn address(&self) -> Ipv6Addr {
+        self.address
+    }
+
+    /// A link is up. `static_cost` is that of its transport.
+    pub fn link_up(&mut self, link: LinkId, static_cost: u16, now: Instant) {
+        self.touch(now);
+        self.router.link_up(link, static_cost, now);
+    }
+
+    /// A link is gone.
+    pub fn link_down(&mut self, link: LinkId, now: Instant) {
+        self.touch(now);
+        self.router.link_down(link, now);
+    }
+
+    /// A packet arrived over a link.
+    pub fn handle_packet(&mut self, link: LinkId, packet: Packet, now: Instant) {
+        self.touch(now);
+        match packet {
+            Packet::Control(tlv) => {
+                self.router.handle_tlv(link, tlv, now);
+                self.drain_router();
+            }
+            Packet::Data(packet) => {
+                self.data.handle(link, packet, &mut self.router, now);
+                self.drain_data();
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.touch(now);
+        self.router.handle_timeout(now);
+        self.drain_router();
+        self.data.handle_timeout(now);
+        self.sender.handle_timeout(now);
+        self.receiver.handle_timeout(now);
+    }
+
+    /// When to call [`Engine::handle_timeout`] next; may change with every other call.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let parts = [
+            self.router.poll_timeout(),
+            self.data.poll_timeout(),
+            self.sender.poll_timeout(),
+            self.receiver.poll_timeout(),
+        ];
+        parts.into_iter().flatten().min()
+    }
+
+    /// The next thing to do; call until none. Much is put off until this is called, so hand in a
+    /// whole batch of packets first.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        if self.actions.is_empty() && std::mem::take(&mut self.is_unsettled) {
+            self.settle();
+        }
+        self.actions.pop_front()
+    }
+
+    /// Queues a message, with or without a route. It is given up after five minutes.
+    pub fn send_message(
+        &mut self,
+        to: Target,
+        topic: Bytes,
+        payload: Bytes,
+        now: Instant,
+    ) -> Result<MessageId, SendError> {
+        let destination = to.address();
+        if !crate::in_overlay(destination) {
+            return Err(SendError::NotInOverlay);
+        }
+        self.touch(now);
+        let draft = Draft { destination, key: to.key(), topic, payload };
+        let route = self.route(destination);
+        self.sender.send(draft, route, now)
+    }
+
+    /// Gives an outgoing message up. Its peer may have it nevertheless.
+    pub fn cancel_message(&mut self, id: MessageId, now: Instant) {
+        self.touch(now);
+        self.sender.cancel(id, now);
+    }
+
+    /// How far an outgoing message is; none when it is forgotten or never was.
+    pub fn message_state(&self, id: MessageId) -> Option<SendState> {
+        self.sender.state(id)
+    }
+
+    /// Takes the oldest whole message whose topic is wanted, and tells its sender.
+    pub fn take(
+        &mut self,
+        wanted: &dyn Fn(&Bytes) -> bool,
+        now: Instant,
+    ) -> Option<ReceivedMessage> {
+        let message = self.receiver.take(wanted, now)?;
+        self.touch(now);
+        Some(message)
+    }
+
+    /// The key behind an address, where known.
+    pub fn key_of(&self, address: Ipv6Addr) -> Option<PublicKey> {
+        self.router.key_of(address)
+    }
+
+    /// Looks for the node of an address.
+    pub fn lookup(&mut self, address: Ipv6Addr, now: Instant) -> LookupState {
+        self.touch(now);
+        self.router.lookup(address, now)
+    }
+
+    /// All route entries.
+    pub fn routes(&self) -> impl Iterator<Item = RouteInfo> + '_ {
+        self.router.routes()
+    }
+
+    /// Cost of a link: smoothed round trip in milliseconds plus its static cost.
+    pub fn link_cost(&self, link: LinkId) -> Option<u16> {
+        self.router.link_cost(link)
+    }
+
+    /// What became of packets that went nowhere.
+    pub fn data_counters(&self) -> DataCounters {
+        self.data.counters()
+    }
+
+    fn touch(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        self.is_unsettled = true;
+    }
+
+    fn route(&self, destination: Ipv6Addr) -> Route {
+        match self.router.route(destination) {
+            RouteLookup::Selected { .. } => Route::Exists,
+            RouteLookup::Unselected { .. } | RouteLookup::Unknown => Route::None,
+        }
+    }
+
+    /// Brings what one part says to the others until all are silent.
+    fn settle(&mut self) {
+        self.drain_router();
+        self.drain_data();
+        self.sender.pump(self.now);
+        self.drain_bus();
+        self.drain_data();
+        self.drain_router(); // using routes and looking them up makes requests
+    }
+
+    fn drain_router(&mut self) {
+        while let Some(output) = self.router.poll_output() {
+            match output {
+                RouterOutput::Send { link, tlv } => {
+                    let mut bytes = BytesMut::new();
+                    tlv.encode(&mut bytes);
+                    let (class, bytes) = (Class::Control, bytes.freeze());
+                    self.actions.push_back(Action::Transmit { link, class, bytes });
+                }
+                RouterOutput::Close { link, reason } => {
+                    self.actions.push_back(Action::Close { link, reason: reason.into() });
+                }
+                RouterOutput::RouteAcquired { prefix, key } => {
+                    self.data.release(prefix, &mut self.router, self.now);
+                    self.update_route(prefix);
+                    self.actions.push_back(Action::RouteAcquired { prefix, key });
+                }
+                RouterOutput::RouteLost { prefix } => {
+                    self.update_route(prefix);
+                    self.actions.push_back(Action::RouteLost { prefix });
+                }
+                RouterOutput::LookupFailed { prefix } => {
+                    self.actions.push_back(Action::LookupFailed { prefix });
+                }
+            }
+        }
+    }
+
+    fn update_route(&mut self, prefix: Prefix) {
+        let route = self.route(prefix.address());
+        self.sender.set_route(subnet_bits(prefix.address()), route, self.now);
+    }
+
+    fn drain_data(&mut self) {
+        while let Some(output) = self.data.poll_output() {
+            match output {
+                Output::Transmit { link, bytes } => {
+                    self.actions.push_back(Action::Transmit { link, class: Class::Data, bytes });
+                }
+                Output::Message { source, destination, key, body } => {
+                    // What makes no sense is dropped and nothing else.
+                    if let Ok(packet) = MessagePacket::decode(body) {
+                        self.sender.handle(source, &packet, self.now);
+                        let origin = Origin { source, destination, key };
+                        self.receiver.handle(origin, packet, self.now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn drain_bus(&mut self) {
+        while let Some(event) = self.sender.poll_event() {
+            match event {
+                Event::State { id, state } => {
+                    self.actions.push_back(Action::MessageState { id, state });
+                }
+                Event::Lookup { destination } => {
+                    self.router.lookup(destination, self.now);
+                }
+            }
+        }
+        while let Some(topic) = self.receiver.poll_ready() {
+            self.actions.push_back(Action::MessageReady { topic });
+        }
+        while let Some(packet) = self.receiver.poll_packet().or_else(|| self.sender.poll_packet()) {
+            let ends = (packet.source.unwrap_or(self.address), packet.destination);
+            let write = |out: &mut BytesMut| packet.packet.encode(out);
+            // One that cannot go is like one that was lost: it is repeated.
+            self.data.send_message(ends, packet.key, write, &mut self.router, self.now);
+        }
+    }
+}
+
+impl From<router::CloseReason> for CloseReason {
+    fn from(reason: router::CloseReason) -> Self {
+        match reason {
+            router::CloseReason::Dead => Self::Dead,
+            router::CloseReason::TooManyLinks => Self::TooManyLinks,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! How much of this node's memory and time others can claim through messages and data packets.
+//!
+//! Whatever a stranger can fill is bounded, per source as well as in total, so that one peer's greed
+//! costs that peer and not the others. The figures suit a phone. The routing tables have their own
+//! bounds in [`RouterLimits`].
+
+use crate::router::RouterLimits;
+
+/// Bounds of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Of the routing tables.
+    pub router: RouterLimits,
+    /// Of packets and sealing keys.
+    pub data: DataLimits,
+    /// Of messages.
+    pub bus: BusLimits,
+}
+
+/// Bounds of the data plane. All are counts unless they say otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataLimits {
+    /// Node keys whose cipher is kept ready; about 1 KB each.
+    pub ciphers: usize,
+    /// Packets waiting for a route to one /64.
+    pub outbound_per_subnet: usize,
+    /// Packets waiting for a route in all; up to 1.4 KB each.
+    pub outbound: usize,
+    /// Packets from one /64 waiting for the key of their sender.
+    pub inbound_per_subnet: usize,
+    /// Packets waiting for the key of their sender in all.
+    pub inbound: usize,
+    /// Error reports sent per second in all; to one /64 a tenth of that.
+    pub errors_per_second: u32,
+}
+
+impl Default for DataLimits {
+    fn default() -> Self {
+        Self {
+            ciphers: 4096,
+            outbound_per_subnet: 1000,
+            outbound: 10_000,
+            inbound_per_subnet: 100,
+            inbound: 2000,
+            errors_per_second: 100,
+        }
+    }
+}
+
+/// Bounds of the message bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BusLimits {
+    /// Bytes of the largest message sent or received.
+    pub message_bytes: usize,
+    /// Outgoing messages not yet received by their peer.
+    pub outgoing: usize,
+    /// Bytes of those.
+    pub outgoing_bytes: usize,
+    /// Outgoing messages that ended and whose state can still be asked for.
+    pub ended: usize,
+    /// Incoming messages of one /64 under way.
+    pub pending_per_source: usize,
+    /// Bytes of those.
+    pub pending_bytes_per_source: usize,
+    /// Incoming messages under way in all.
+    pub pending: usize,
+    /// Bytes of those.
+    pub pending_bytes: usize,
+    /// Whole messages of one /64 that nobody has taken yet.
+    pub ready_per_source: usize,
+    /// Bytes of those.
+    pub ready_bytes_per_source: usize,
+    /// Whole messages that nobody has taken yet in all.
+    pub ready: usize,
+    /// Bytes of those.
+    pub ready_bytes: usize,
+    /// Ids of completed messages of one /64 that are remembered (for at most ten minutes).
+    pub completed_per_source: usize,
+    /// Ids of completed messages remembered in all; about 60 bytes each.
+    pub completed: usize,
+}
+
+const MIB: usize = 1 << 20;
+
+impl Default for BusLimits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 16 * MIB,
+            outgoing: 65_536,
+            outgoing_bytes: 256 * MIB,
+            ended: 65_536,
+            pending_per_source: 1024,
+            pending_bytes_per_source: 48 * MIB,
+            pending: 8192,
+            pending_bytes: 128 * MIB,
+            ready_per_source: 4096,
+            ready_bytes_per_source: 32 * MIB,
+            ready: 16_384,
+            ready_bytes: 128 * MIB,
+            completed_per_source: 65_536,
+            completed: 262_144,
+        }
+    }
+}
