@@ -1,0 +1,227 @@
+//! Mail in from files and out to files, byte for byte.
+//!
+//! Reading and writing block: call these from a thread that may wait (`spawn_blocking` with
+//! `Handle::block_on`) when the file is large. Mails are stored in batches, so that an import costs
+//! a sync a batch; one that stops half way keeps what it has, and a second run skips it.
+
+use std::io::{BufRead, Write};
+
+use threephone_store::WriteTx;
+
+use crate::db::{self, NewMail};
+use crate::mbox::{self, Entry, Next, Place};
+use crate::parse::{self, Summary};
+use crate::{Imported, MAX_IMPORT_BYTES, Mail, MailError, MailEvent, MailId, Mailbox, Progress};
+
+/// Mails in one transaction of an import.
+const BATCH: usize = 64;
+/// Bytes of mail in one transaction of an import, unless one mail alone is larger.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+impl Mail {
+    /// Takes one message (an `.eml` file) into a mailbox as it is.
+    ///
+    /// # Errors
+    /// [`MailError::ImportTooLarge`], or the database's; never because of what is in it.
+    pub async fn import(
+        &self,
+        raw: Vec<u8>,
+        mailbox: Mailbox,
+        now_ms: i64,
+    ) -> Result<Imported, MailError> {
+        if raw.len() > MAX_IMPORT_BYTES {
+            return Err(MailError::ImportTooLarge { limit: MAX_IMPORT_BYTES });
+        }
+        let message = Message { summary: parse::summary(&raw), raw, around: None };
+        let announce = self.announce.clone();
+        let job = move |tx: &mut WriteTx<'_>| -> Result<Imported, MailError> {
+            let imported = message.insert(tx, mailbox, now_ms)?;
+            if let Imported::New(id) = imported {
+                tx.after_commit(move || announce(MailEvent::Changed { id }));
+            }
+            Ok(imported)
+        };
+        self.store.write(job).await
+    }
+
+    /// Takes every message of an mbox into a mailbox, holding a few in memory at a time. `progress`
+    /// is called after each batch; bytes count what was read.
+    ///
+    /// # Errors
+    /// [`MailError::NotMbox`], [`MailError::Io`], or the database's. What was stored stays.
+    pub async fn import_mbox(
+        &self,
+        input: impl BufRead + Send,
+        mailbox: Mailbox,
+        mut progress: impl FnMut(Progress) + Send,
+        now_ms: i64,
+    ) -> Result<Progress, MailError> {
+        let mut reader = mbox::Reader::new(input, MAX_IMPORT_BYTES);
+        let mut total = Progress::default();
+        loop {
+            let (batch, end) = next_batch(&mut reader, &mut total)?;
+            if !batch.is_empty() {
+                for imported in self.insert_batch(batch, mailbox, now_ms).await? {
+                    match imported {
+                        Imported::New(_) => total.done = total.done.saturating_add(1),
+                        Imported::Duplicate(_) => {
+                            total.duplicates = total.duplicates.saturating_add(1)
+                        }
+                    }
+                }
+            }
+            total.bytes = reader.bytes();
+            progress(total);
+            if end {
+                return Ok(total);
+            }
+        }
+    }
+
+    async fn insert_batch(
+        &self,
+        batch: Vec<Message>,
+        mailbox: Mailbox,
+        now_ms: i64,
+    ) -> Result<Vec<Imported>, MailError> {
+        let announce = self.announce.clone();
+        let job = move |tx: &mut WriteTx<'_>| -> Result<Vec<Imported>, MailError> {
+            let mut all = Vec::with_capacity(batch.len());
+            for message in &batch {
+                let imported = message.insert(tx, mailbox, now_ms)?;
+                if let Imported::New(id) = imported {
+                    let announce = announce.clone();
+                    tx.after_commit(move || announce(MailEvent::Changed { id }));
+                }
+                all.push(imported);
+            }
+            Ok(all)
+        };
+        self.store.write(job).await
+    }
+
+    /// Gives one mail as an `.eml` file: the bytes as they came.
+    ///
+    /// # Errors
+    /// As [`Mail::raw`].
+    pub async fn export(&self, id: MailId) -> Result<Vec<u8>, MailError> {
+        self.raw(id).await
+    }
+
+    /// Writes a mailbox as mbox, in the order of arrival, one mail in memory at a time. `progress`
+    /// is called after each mail; bytes count what was written.
+    ///
+    /// # Errors
+    /// [`MailError::Io`], or the database's.
+    pub async fn export_mbox(
+        &self,
+        mailbox: Mailbox,
+        mut output: impl Write + Send,
+        mut progress: impl FnMut(Progress) + Send,
+    ) -> Result<Progress, MailError> {
+        let mut total = Progress::default();
+        let find = |after| {
+            self.store.read(move |db| Ok::<_, MailError>(db::find_next(db, mailbox, after)?))
+        };
+        let mut current = find(MailId(0)).await?;
+        while let Some(stored) = current {
+            let next = find(stored.id).await?;
+            let place = if next.is_some() { Place::Middle } else { Place::Last };
+            let entry = if stored.bare {
+                mbox::wrap(stored.entry.raw, "MAILER-DAEMON", &asctime(stored.arrived_at))
+            } else {
+                stored.entry
+            };
+            let written = mbox::write(&mut output, &entry, place)?;
+            total.bytes = total.bytes.saturating_add(written);
+            total.done = total.done.saturating_add(1);
+            progress(total);
+            current = next;
+        }
+        output.flush()?;
+        Ok(total)
+    }
+}
+
+/// A message read and parsed, before it is stored.
+struct Message {
+    raw: Vec<u8>,
+    summary: Summary,
+    around: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Message {
+    fn from_entry(entry: Entry) -> Self {
+        let summary = parse::summary(&entry.raw);
+        Self { raw: entry.raw, summary, around: Some((entry.separator, entry.trailer)) }
+    }
+
+    fn insert(
+        &self,
+        tx: &WriteTx<'_>,
+        mailbox: Mailbox,
+        now_ms: i64,
+    ) -> Result<Imported, MailError> {
+        if let Some(id) = db::find_duplicate(tx, mailbox, &self.raw)? {
+            return Ok(Imported::Duplicate(id));
+        }
+        let around = self.around.as_ref();
+        let mail = NewMail {
+            mailbox,
+            raw: &self.raw,
+            summary: &self.summary,
+            seen: mailbox == Mailbox::Sent,
+            around: around.map(|(separator, trailer)| (separator.as_slice(), trailer.as_slice())),
+        };
+        Ok(Imported::New(db::insert_mail(tx, &mail, now_ms)?))
+    }
+}
+
+/// The next few messages, and whether they are the last.
+fn next_batch(
+    reader: &mut mbox::Reader<impl BufRead>,
+    total: &mut Progress,
+) -> Result<(Vec<Message>, bool), MailError> {
+    let mut batch = Vec::new();
+    let mut bytes = 0usize;
+    while batch.len() < BATCH && bytes < BATCH_BYTES {
+        let next = reader.next().map_err(|error| match error.kind() {
+            std::io::ErrorKind::InvalidData => MailError::NotMbox,
+            _ => MailError::Io(error),
+        })?;
+        match next {
+            None => return Ok((batch, true)),
+            Some(Next::TooLarge) => total.too_large = total.too_large.saturating_add(1),
+            Some(Next::Entry(entry)) => {
+                bytes = bytes.saturating_add(entry.raw.len());
+                batch.push(Message::from_entry(entry));
+            }
+        }
+    }
+    Ok((batch, false))
+}
+
+/// The time of a separator line: `Thu Jan  1 00:00:00 1970`, in UTC.
+fn asctime(unix_ms: i64) -> String {
+    const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let date = mail_parser::DateTime::from_timestamp(unix_ms.div_euclid(1000));
+    let name =
+        |names: &[&'static str], index: u8| names.get(usize::from(index)).copied().unwrap_or("Jan");
+    let day = name(&DAYS, date.day_of_week());
+    let month = name(&MONTHS, date.month.saturating_sub(1));
+    let (hour, minute, second) = (date.hour, date.minute, date.second);
+    format!("{day} {month} {:2} {hour:02}:{minute:02}:{second:02} {}", date.day, date.year)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_separator_states_the_time_of_arrival() {
+        assert_eq!(asctime(0), "Thu Jan  1 00:00:00 1970");
+        assert_eq!(asctime(1_795_539_723_000), "Tue Nov 24 17:02:03 2026");
+    }
+}
