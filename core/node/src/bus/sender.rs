@@ -176,14 +176,6 @@ impl Sender {
         }
     }
 
-    /// The /64s that outgoing messages wait for or go to.
-    pub(crate) fn destinations(&self) -> impl Iterator<Item = (u64, Route)> + '_ {
-        self.flows
-            .iter()
-            .filter(|(_, flow)| flow.messages > 0)
-            .map(|(key, flow)| (*key, flow.route))
-    }
-
     /// The next packet to send.
     pub(crate) fn poll_packet(&mut self) -> Option<Outgoing> {
         self.out.pop_front()
