@@ -1,0 +1,274 @@
+//! What may be typed: commands, options and their help texts. No logic.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use threephone::address::{MailTarget, Target};
+use threephone::node::Endpoint;
+
+/// Chat and mail from phone to phone over the Mycelium network, without anybody's server.
+#[derive(Debug, Parser)]
+#[command(name = "threephone", version, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing in time.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that stand before or after any command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// The folder of the profile [default: $THREEPHONE_HOME, or threephone in the user's data folder,
+    /// $XDG_DATA_HOME or ~/.local/share]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// Print JSON: one object, or one object a line for lists, receive and follow
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Read the passphrase that opens the profile from the first line of this file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a profile: folder, node key, database and device key; prints the address
+    Init {
+        /// The name that others see on mail from here
+        #[arg(long)]
+        name: String,
+    },
+    /// Run the node and the services until SIGINT or SIGTERM
+    ///
+    /// Prints exactly one line on standard output, `ready address=… public_key=…`, once it accepts
+    /// peers and commands. Logs go to standard error; THREEPHONE_LOG sets what is logged
+    /// (for example `debug` or `threephone_node=trace`).
+    Up(Up),
+    /// Address, peers, routes and outbox of the running node
+    Status,
+    /// Peers to connect to
+    ///
+    /// A peer that is added here is remembered in the profile and used by every later `up`, until it
+    /// is removed. Those given to `up --peer` last for that run.
+    #[command(subcommand)]
+    Peer(Peer),
+    /// Short messages between two people
+    #[command(subcommand)]
+    Chat(Chat),
+    /// Mail to Mycelium addresses
+    #[command(subcommand)]
+    Mail(Mail),
+    /// Messages of any bytes from node to node, as every Mycelium node understands them
+    #[command(subcommand)]
+    Bus(Bus),
+    /// Show all of it: three nodes in this process, a chat, a mail, a phone that was away
+    Demo,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// Accept peers here, e.g. tcp://[::]:9651; port 0 takes a free one (see `status`);
+    /// without any the node only dials [may be repeated]
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) listen: Vec<Endpoint>,
+    /// Connect to this peer, and again whenever the link is lost [may be repeated]
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) peer: Vec<Endpoint>,
+    /// Do not look for peers on the local network
+    #[arg(long)]
+    pub(crate) no_discovery: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Peer {
+    /// Connect to this peer now and at every later start
+    Add {
+        /// e.g. tcp://192.0.2.1:9651 or tcp://[2001:db8::1]:9651
+        endpoint: Endpoint,
+    },
+    /// Disconnect from this peer and forget it
+    Remove {
+        /// As shown by `peer list`
+        endpoint: Endpoint,
+    },
+    /// Remembered peers, and while the node runs also those connected
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Chat {
+    /// Send a line; it waits in the outbox until the other phone has it
+    Send {
+        /// An overlay address, a public key, or its .myc form
+        address: Target,
+        /// The line
+        text: String,
+    },
+    /// Lines, oldest first; listing does not mark them as read
+    List {
+        /// Only those with this person
+        #[arg(long, value_name = "ADDRESS")]
+        with: Option<Target>,
+        /// Only the newest N
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+    },
+    /// Mark all lines of this person as read, and tell them
+    Read {
+        /// An overlay address, a public key, or its .myc form
+        address: Target,
+    },
+    /// Print lines as they come or go from now on, until interrupted
+    Follow,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mail {
+    /// Send a mail; it waits in the outbox until each recipient's phone has it
+    Send(MailSend),
+    /// Mails, newest last
+    List {
+        /// Only this mailbox
+        #[arg(long)]
+        mailbox: Option<Mailbox>,
+        /// Only the newest N
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+    },
+    /// Show one mail
+    Show {
+        /// As shown by `mail list`
+        id: String,
+        /// The message byte for byte as stored
+        #[arg(long)]
+        raw: bool,
+    },
+    /// Mails that contain all of these words
+    Search {
+        /// Words in subject, addresses or text
+        #[arg(required = true)]
+        words: Vec<String>,
+        /// Only the best N
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+    },
+    /// Take a message (.eml) or a file of many (mbox) into a mailbox, byte for byte
+    Import {
+        /// The file; an mbox is known by its `From ` separator lines
+        file: PathBuf,
+        /// Where to
+        #[arg(long, default_value = "inbox")]
+        mailbox: Mailbox,
+    },
+    /// Write one mail, or a whole mailbox as mbox, byte for byte as stored
+    #[command(group = clap::ArgGroup::new("what").required(true))]
+    Export {
+        /// The mail
+        #[arg(group = "what")]
+        id: Option<String>,
+        /// All of this mailbox as mbox instead
+        #[arg(long, group = "what")]
+        mailbox: Option<Mailbox>,
+        /// Write here instead of standard output
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MailSend {
+    /// To whom: an overlay address, a public key, or anything@[IPv6:…] or anything@….myc
+    /// [may be repeated]
+    #[arg(long, required = true, value_name = "ADDRESS")]
+    pub(crate) to: Vec<MailTarget>,
+    /// A copy to [may be repeated]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) cc: Vec<MailTarget>,
+    /// The subject
+    #[arg(long)]
+    pub(crate) subject: String,
+    /// Attach this file [may be repeated]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) attach: Vec<PathBuf>,
+    /// Take the text from this file; `-` is standard input [default: no text]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) body_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mailbox {
+    /// What came
+    Inbox,
+    /// What we sent
+    Sent,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bus {
+    /// Send a message; prints its id once the node has queued it, with or without a route
+    Send {
+        /// An overlay address, a public key, or its .myc form
+        address: Target,
+        /// Up to 255 bytes that say what it is about
+        #[arg(long, default_value = "")]
+        topic: OsString,
+        /// Wait up to S seconds until the other node has it; exit code 3 if it has not
+        #[arg(long, value_name = "S", value_parser = seconds)]
+        wait: Option<Duration>,
+        /// The message; `-` is standard input; nothing is a message of no bytes
+        data: Option<OsString>,
+    },
+    /// Take one message; prints its bytes, and where it is from on standard error
+    Receive {
+        /// Only of this topic [default: any but the product's own]
+        #[arg(long)]
+        topic: Option<OsString>,
+        /// Wait up to S seconds; exit code 3 if nothing came
+        #[arg(long, value_name = "S", default_value = "0", value_parser = seconds)]
+        timeout: Duration,
+    },
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("'{text}' is not a number of seconds"))?;
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| format!("'{text}' is not a number of seconds from now on"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn json_stands_before_or_after_the_command() {
+        for words in [["threephone", "--json", "status"], ["threephone", "status", "--json"]] {
+            assert!(Cli::try_parse_from(words).unwrap().global.json);
+        }
+    }
+
+    #[test]
+    fn an_unreadable_address_is_a_usage_error_that_lists_the_forms() {
+        let error =
+            Cli::try_parse_from(["threephone", "chat", "send", "ben", "hello"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("64 hexadecimal digits"), "{error}");
+    }
+
+    #[test]
+    fn times_are_seconds_with_or_without_a_fraction() {
+        assert_eq!(seconds("0.5").unwrap(), Duration::from_millis(500));
+        for text in ["", "-1", "soon", "NaN", "inf", "1e300"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! `init`: make a profile.
+
+use threephone::Phone;
+
+use super::Context;
+use crate::door::{home, key_source};
+use crate::error::CliError;
+use crate::view::InitView;
+
+pub(super) async fn run(context: &Context, name: String) -> Result<(), CliError> {
+    let home = home(&context.global)?;
+    let report = Phone::init(home.clone(), name, key_source(&context.global)?).await?;
+    let view = InitView {
+        address: report.address.to_string(),
+        public_key: report.public_key.to_string(),
+        home: home.path().display().to_string(),
+    };
+    context.format.print(&view, |view| view.address.clone())
+}

@@ -1,0 +1,129 @@
+//! Files in and out, with progress.
+//!
+//! Whoever has the profile open reads the file that is imported (so that a mailbox of gigabytes does
+//! not go through the control socket); what is exported comes here in pieces and is written here.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use data_encoding::BASE64;
+use serde_json::json;
+
+use super::Context;
+use crate::args::Mailbox;
+use crate::door::Door;
+use crate::error::CliError;
+use crate::print::{Format, remark};
+use crate::progress::Progress;
+use crate::view::{ExportView, ImportView, RawView};
+
+pub(super) async fn import(
+    context: &Context,
+    door: &mut Door,
+    file: &Path,
+    mailbox: Mailbox,
+) -> Result<(), CliError> {
+    let named = |error: io::Error| CliError::file(file, &error);
+    let path = std::fs::canonicalize(file).map_err(named)?;
+    let Some(path) = path.to_str() else {
+        return Err(CliError::Failed(format!("{}: the path is not UTF-8", file.display())));
+    };
+    let total = std::fs::metadata(file).map_err(named)?.len();
+    let mut progress = Progress::of_bytes(total, "importing");
+    let params = json!({ "path": path, "mailbox": mailbox.name() });
+    let step = |view: ImportView| {
+        progress.set(view.bytes);
+        Ok(())
+    };
+    let done: ImportView = door.call_with("mail.import", params, step).await?;
+    drop(progress);
+    if context.format == Format::Json {
+        return context.format.print(&done, |_| String::new());
+    }
+    context.format.print(&done, |done| done.id.clone().unwrap_or_default())?;
+    let more = [(done.duplicates, "there already"), (done.too_large, "too large")];
+    let more = more.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}"));
+    remark(&format!("{} imported{}", done.imported, more.collect::<String>()));
+    Ok(())
+}
+
+pub(super) async fn export(
+    context: &Context,
+    door: &mut Door,
+    id: Option<String>,
+    mailbox: Option<Mailbox>,
+    output: Option<&Path>,
+) -> Result<(), CliError> {
+    let mut out = Output::open(output)?;
+    let done = match (id, mailbox) {
+        (Some(id), _) => {
+            let raw: RawView = door.call("mail.raw", json!({ "id": id })).await?;
+            let bytes = decode(&raw.raw)?;
+            out.write(&bytes)?;
+            let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            ExportView { exported: 1, bytes, ..ExportView::default() }
+        }
+        (None, mailbox) => {
+            let mailbox = mailbox.unwrap_or(Mailbox::Inbox).name();
+            let mut progress = Progress::of_unknown("exporting");
+            let step = |view: ExportView| {
+                progress.set(view.bytes);
+                out.write(&decode(&view.data)?)
+            };
+            door.call_with("mail.export", json!({ "mailbox": mailbox }), step).await?
+        }
+    };
+    out.finish()?;
+    if context.format == Format::Json && output.is_some() {
+        return context.format.print(&done, |_| String::new());
+    }
+    if output.is_some() {
+        remark(&format!("{} exported", done.exported));
+    }
+    Ok(())
+}
+
+pub(super) fn decode(text: &str) -> Result<Vec<u8>, CliError> {
+    BASE64
+        .decode(text.as_bytes())
+        .map_err(|_| CliError::failed("the daemon's answer is of another version"))
+}
+
+/// Standard output, or a file that appears only once it is whole.
+enum Output<'a> {
+    Standard(BufWriter<io::Stdout>),
+    File { path: &'a Path, file: BufWriter<tempfile::NamedTempFile> },
+}
+
+impl<'a> Output<'a> {
+    fn open(path: Option<&'a Path>) -> Result<Self, CliError> {
+        let Some(path) = path else { return Ok(Self::Standard(BufWriter::new(io::stdout()))) };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
+            .map_err(|error| CliError::file(path, &error))?;
+        Ok(Self::File { path, file: BufWriter::new(file) })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        match self {
+            Self::Standard(out) => out.write_all(bytes).map_err(|error| CliError::output(&error)),
+            Self::File { path, file } => {
+                file.write_all(bytes).map_err(|error| CliError::file(path, &error))
+            }
+        }
+    }
+
+    fn finish(self) -> Result<(), CliError> {
+        match self {
+            Self::Standard(mut out) => out.flush().map_err(|error| CliError::output(&error)),
+            Self::File { path, file } => {
+                let file =
+                    file.into_inner().map_err(|error| CliError::file(path, error.error()))?;
+                let file: File =
+                    file.persist(path).map_err(|error| CliError::file(path, &error.error))?;
+                file.sync_all().map_err(|error| CliError::file(path, &error))
+            }
+        }
+    }
+}

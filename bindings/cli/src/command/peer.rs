@@ -1,0 +1,52 @@
+//! `peer`: whom the node connects to.
+
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::args::Peer;
+use crate::door::Door;
+use crate::error::CliError;
+use crate::print::size;
+use crate::view::{DoneView, PeerView};
+
+pub(super) async fn run(context: &Context, command: Peer) -> Result<(), CliError> {
+    let mut door = Door::open(&context.global).await?;
+    let done = match command {
+        Peer::Add { endpoint } => change(context, &mut door, "peer.add", &endpoint).await,
+        Peer::Remove { endpoint } => change(context, &mut door, "peer.remove", &endpoint).await,
+        Peer::List => list(context, &mut door).await,
+    };
+    let closed = door.close().await;
+    done.and(closed)
+}
+
+async fn change(
+    context: &Context,
+    door: &mut Door,
+    method: &str,
+    endpoint: &threephone::node::Endpoint,
+) -> Result<(), CliError> {
+    let _: Value = door.call(method, json!({ "endpoint": endpoint.to_string() })).await?;
+    context.format.print(&DoneView { done: true }, |_| String::new())
+}
+
+async fn list(context: &Context, door: &mut Door) -> Result<(), CliError> {
+    let peers: Vec<PeerView> = door.call("peer.list", ()).await?;
+    for peer in &peers {
+        context.format.print(peer, peer_line)?;
+    }
+    Ok(())
+}
+
+pub(super) fn peer_line(peer: &PeerView) -> String {
+    let remembered = if peer.remembered { ", remembered" } else { "" };
+    let cost = peer.link_cost.map(|cost| format!(", cost {cost}")).unwrap_or_default();
+    format!(
+        "{}  {} ({}{remembered}{cost}), {} out, {} in",
+        peer.endpoint,
+        peer.state,
+        peer.kind,
+        size(peer.tx_bytes),
+        size(peer.rx_bytes)
+    )
+}

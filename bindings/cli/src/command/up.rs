@@ -1,0 +1,94 @@
+//! `up`: the node and the services, until a signal.
+
+use std::sync::Arc;
+
+use threephone::{Network, Phone, PhoneOptions, Purpose};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::Context;
+use crate::args::Up;
+use crate::door::{home, key_source};
+use crate::error::CliError;
+use crate::print::{Format, print_line};
+use crate::view::ReadyView;
+use crate::{server, socket};
+
+pub(super) async fn run(context: &Context, options: Up) -> Result<(), CliError> {
+    // Before anything is opened: a signal that comes early must still close what was.
+    let stop = stop_on_signal()?;
+    let home = home(&context.global)?;
+    let phone = tokio::select! {
+        phone = open(context, &options) => Arc::new(phone?),
+        () = stop.cancelled() => return Ok(()),
+    };
+    let served = async {
+        let listener = socket::listen(&home)
+            .map_err(|error| CliError::file(&home.control_socket(), &error))?;
+        let server = tokio::spawn(server::serve(listener, phone.clone(), stop.clone()));
+        let ready = ready(context, &phone);
+        if ready.is_err() {
+            stop.cancel();
+        }
+        stop.cancelled().await;
+        let ended = server.await.map_err(CliError::failed);
+        let _ = std::fs::remove_file(home.control_socket());
+        ready.and(ended)
+    }
+    .await;
+    tracing::info!("closing");
+    let closed = phone.close().await.map_err(CliError::from);
+    served.and(closed)
+}
+
+async fn open(context: &Context, options: &Up) -> Result<Phone, CliError> {
+    if !options.no_discovery {
+        tracing::warn!(
+            "peers on the local network are not looked for yet; only --peer and remembered ones are dialled"
+        );
+    }
+    let network = Network::Online {
+        listen: options.listen.clone(),
+        peers: options.peer.clone(),
+        discovery: !options.no_discovery,
+    };
+    let options = PhoneOptions {
+        home: home(&context.global)?,
+        key: key_source(&context.global)?,
+        network,
+        purpose: Purpose::Daemon,
+    };
+    crate::door::open_in_turn(options).await
+}
+
+/// The one line that says that listener and control socket accept.
+fn ready(context: &Context, phone: &Phone) -> Result<(), CliError> {
+    let (address, public_key) = (phone.address().to_string(), phone.public_key().to_string());
+    match context.format {
+        Format::Text => print_line(&format!("ready address={address} public_key={public_key}")),
+        Format::Json => context.format.print(&ReadyView { address, public_key }, |_| String::new()),
+    }
+}
+
+/// Cancelled by the first SIGINT or SIGTERM; a second one ends the process at once.
+fn stop_on_signal() -> Result<CancellationToken, CliError> {
+    let stop = CancellationToken::new();
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::failed)?;
+    tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            for count in 0.. {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                stop.cancel();
+                if count > 0 {
+                    std::process::exit(1);
+                }
+            }
+        }
+    });
+    Ok(stop)
+}

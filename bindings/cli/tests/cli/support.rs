@@ -1,0 +1,233 @@
+//! People with a profile each, and daemons that are waited for by what they say and do, never by
+//! the clock.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread::JoinHandle;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Seconds, for options that wait; reached only by a test that fails.
+pub const LONG: &str = "60";
+
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_threephone"));
+    command.stdin(Stdio::null()).env_remove("THREEPHONE_HOME").env_remove("THREEPHONE_LOG");
+    command
+}
+
+/// How one run of the program ended.
+#[derive(Debug)]
+pub struct Run {
+    pub code: i32,
+    pub out: Vec<u8>,
+    pub err: String,
+}
+
+impl Run {
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "{}", self.err);
+        self
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.out.clone()).unwrap().trim_end().to_owned()
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.out).unwrap_or_else(|_| panic!("{self:?}"))
+    }
+
+    #[track_caller]
+    pub fn json_lines(&self) -> Vec<Value> {
+        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// Runs a command to its end, with `input` on standard input.
+pub fn finish(command: &mut Command, input: &[u8]) -> Run {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may end without reading.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    let output = child.wait_with_output().unwrap();
+    Run {
+        code: output.status.code().unwrap_or(-1),
+        out: output.stdout,
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Somebody with a profile.
+pub struct Person {
+    _dir: Option<TempDir>,
+    pub home: PathBuf,
+    pub address: String,
+    pub public_key: String,
+}
+
+impl Person {
+    pub fn new(name: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        let mut person = Self::at(&home, name);
+        person._dir = Some(dir);
+        person
+    }
+
+    pub fn at(home: &Path, name: &str) -> Self {
+        let mut person = Self {
+            _dir: None,
+            home: home.to_owned(),
+            address: String::new(),
+            public_key: String::new(),
+        };
+        let made = person.run(&["--json", "init", "--name", name]).ok().json();
+        person.address = made["address"].as_str().unwrap().to_owned();
+        person.public_key = made["public_key"].as_str().unwrap().to_owned();
+        person
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = program();
+        command.arg("--home").arg(&self.home).args(args);
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Run {
+        finish(&mut self.command(args), b"")
+    }
+
+    /// Starts `up` without peers, listening on a free port.
+    pub fn up(&self) -> Daemon {
+        Daemon::start(self, &["--listen", "tcp://127.0.0.1:0"])
+    }
+
+    /// Starts `up` as a peer of another one.
+    pub fn up_beside(&self, other: &Daemon) -> Daemon {
+        Daemon::start(self, &["--peer", &other.endpoint(self)])
+    }
+}
+
+/// A running `up`; killed when dropped.
+pub struct Daemon {
+    child: Child,
+    home: PathBuf,
+    pub ready: String,
+    stdout: BufReader<ChildStdout>,
+    log: Option<JoinHandle<String>>,
+}
+
+impl Daemon {
+    pub fn start(person: &Person, options: &[&str]) -> Self {
+        let mut command = person.command(&["up", "--no-discovery"]);
+        let mut child =
+            command.args(options).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let log = std::thread::spawn(move || {
+            let mut log = Vec::new();
+            let _ = stderr.read_to_end(&mut log);
+            String::from_utf8_lossy(&log).into_owned()
+        });
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut ready = String::new();
+        stdout.read_line(&mut ready).unwrap();
+        if !ready.starts_with("ready ") {
+            panic!("no ready line but {ready:?}; log: {}", log.join().unwrap());
+        }
+        let home = person.home.clone();
+        Self { child, home, ready: ready.trim_end().to_owned(), stdout, log: Some(log) }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where others reach this one.
+    pub fn endpoint(&self, _anybody: &Person) -> String {
+        let status = self.call("status", json!({}));
+        status["listening"][0].as_str().unwrap().to_owned()
+    }
+
+    /// One request over a connection of its own.
+    pub fn call(&self, method: &str, params: Value) -> Value {
+        Control::connect(&self.home).call(method, params)
+    }
+
+    /// Returns once `condition` holds; looks again at each event of the phone.
+    pub fn wait_until(&self, mut condition: impl FnMut() -> bool) {
+        let mut control = Control::connect(&self.home);
+        let mut cursor = json!(0);
+        while !condition() {
+            let batch = control.call("event.next", json!({ "after": cursor, "max": 1000 }));
+            cursor = batch["cursor"].clone();
+        }
+    }
+
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Ends it by a signal; returns its exit code (none when the signal killed it), what else it
+    /// had printed, and its log.
+    pub fn end(mut self, signal: &str) -> (Option<i32>, String, String) {
+        self.signal(signal);
+        let code = self.child.wait().unwrap().code();
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        (code, rest, self.log.take().unwrap().join().unwrap())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A connection to a control socket.
+pub struct Control {
+    reader: BufReader<UnixStream>,
+    next_id: u64,
+}
+
+impl Control {
+    pub fn connect(home: &Path) -> Self {
+        let stream = UnixStream::connect(home.join("control.sock")).unwrap();
+        Self { reader: BufReader::new(stream), next_id: 1 }
+    }
+
+    pub fn send(&mut self, text: &str) {
+        let stream = self.reader.get_mut();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream.write_all(b"\n").unwrap();
+    }
+
+    pub fn receive(&mut self) -> Value {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line:?}"))
+    }
+
+    pub fn call(&mut self, method: &str, params: Value) -> Value {
+        let id = self.next_id;
+        self.next_id += 1;
+        let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+        self.send(&request.to_string());
+        let reply = self.receive();
+        assert_eq!(reply["id"], json!(id), "{reply}");
+        assert!(reply.get("error").is_none(), "{method}: {reply}");
+        reply["result"].clone()
+    }
+}

@@ -1,0 +1,131 @@
+//! The home folder: where everything of one profile lies on disk, and with which permissions.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `priv_key.bin` | the node key, 32 bytes, in the network's own format |
+//! | `store.key` | the database key, 32 random bytes; absent when a passphrase opens the profile |
+//! | `store.kdf` | how the passphrase becomes the key (salt and costs, JSON); only with a passphrase |
+//! | `profile.db` | the encrypted database (beside it SQLite's `-wal` and `-shm`) |
+//! | `lock` | held by the process that has the profile open; names its process id |
+//! | `control.sock` | where a running daemon listens for commands |
+//!
+//! A folder that we make is 0700; every file in it is 0600. A folder that was there keeps its mode:
+//! it may be a mount point or a folder somebody else looks after.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::PhoneError;
+
+/// The folder of one profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// Names a folder; nothing is read or written.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The node key.
+    pub fn node_key(&self) -> PathBuf {
+        self.0.join("priv_key.bin")
+    }
+
+    /// The database key, unless a passphrase is used.
+    pub fn store_key(&self) -> PathBuf {
+        self.0.join("store.key")
+    }
+
+    /// The salt and costs that turn a passphrase into the database key.
+    pub fn store_kdf(&self) -> PathBuf {
+        self.0.join("store.kdf")
+    }
+
+    /// The encrypted database.
+    pub fn database(&self) -> PathBuf {
+        self.0.join("profile.db")
+    }
+
+    /// The lock file.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    /// The daemon's control socket.
+    pub fn control_socket(&self) -> PathBuf {
+        self.0.join("control.sock")
+    }
+
+    /// Makes the folder (0700) and its parents where they are missing.
+    pub(crate) fn create(&self) -> Result<(), PhoneError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.0)
+            .map_err(|source| self.unusable(&self.0, source))
+    }
+
+    /// The error for a path in this home that cannot be used.
+    pub(crate) fn unusable(&self, path: &Path, source: io::Error) -> PhoneError {
+        PhoneError::HomeUnusable { path: path.to_owned(), source }
+    }
+
+    /// Writes a file that must be there whole or not at all: 0600, synced, then renamed into place.
+    pub(crate) fn write_secret(&self, path: &Path, bytes: &[u8]) -> Result<(), PhoneError> {
+        let write = || -> io::Result<()> {
+            let mut new = path.to_owned();
+            new.as_mut_os_string().push(".new");
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&new)?;
+            file.set_permissions(Permissions::from_mode(0o600))?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            std::fs::rename(&new, path)?;
+            // Without this the name may be gone after a power cut although the bytes are there.
+            File::open(&self.0)?.sync_all()
+        };
+        write().map_err(|source| self.unusable(path, source))
+    }
+
+    /// Takes a file that was put here by somebody else out of other people's reach.
+    pub(crate) fn keep_private(&self, path: &Path) -> Result<(), PhoneError> {
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))
+            .map_err(|source| self.unusable(path, source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_home_is_closed_to_others_and_so_are_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path().join("a/b"));
+        home.create().unwrap();
+        home.write_secret(&home.store_key(), &[7; 32]).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(home.path()), 0o700);
+        assert_eq!(mode(&home.store_key()), 0o600);
+    }
+
+    #[test]
+    fn a_home_below_a_file_is_refused_with_its_path() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("file"), b"").unwrap();
+        let error = Home::new(dir.path().join("file/home")).create().unwrap_err();
+        assert!(error.to_string().contains("file/home"), "{error}");
+    }
+}

@@ -1,0 +1,112 @@
+//! Plain values that go in and out of the phone.
+
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use threephone_address::PublicKey;
+use threephone_delivery::{DeliveryEvent, OutboxCounts};
+use threephone_mail::MailEvent;
+use threephone_messaging::MessagingEvent;
+use threephone_node::{Endpoint, PeerStatus, Prefix};
+
+use crate::{Home, KeySource, Purpose};
+
+/// What a phone is opened with.
+#[derive(Clone)]
+pub struct PhoneOptions {
+    /// Where the profile lies.
+    pub home: Home,
+    /// What opens its database.
+    pub key: KeySource,
+    /// Whether its node runs.
+    pub network: Network,
+    /// What others are told who find the profile in use.
+    pub purpose: Purpose,
+}
+
+/// Whether the phone takes part in the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Network {
+    /// No node: reading and queueing only.
+    Offline,
+    /// With its node.
+    Online {
+        /// Where it accepts links; port 0 lets the system choose.
+        listen: Vec<Endpoint>,
+        /// Whom it dials for as long as it runs, beside the remembered peers.
+        peers: Vec<Endpoint>,
+        /// Whether it looks for peers on the local network. Not built yet: nothing is looked for.
+        discovery: bool,
+    },
+}
+
+/// The phone at a glance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    /// The profile's name.
+    pub name: String,
+    /// The overlay address.
+    pub address: Ipv6Addr,
+    /// The node key.
+    pub public_key: PublicKey,
+    /// The /64 of the address.
+    pub subnet: Prefix,
+    /// Since the phone was opened.
+    pub uptime: Duration,
+    /// Where the node accepts links, with actual ports.
+    pub listening: Vec<Endpoint>,
+    /// Remembered and connected peers.
+    pub peers: Vec<Peer>,
+    /// Prefixes that have a selected route.
+    pub routes: usize,
+    /// Envelopes by state.
+    pub outbox: OutboxCounts,
+}
+
+/// A peer that is remembered, or has a row in the node's table, or both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Its underlay address.
+    pub endpoint: Endpoint,
+    /// Whether the next start dials it too.
+    pub remembered: bool,
+    /// What the node says of it; none while the phone is offline.
+    pub link: Option<PeerStatus>,
+}
+
+/// Something changed. Ids only: ask the service for the rows.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A line was added or changed.
+    Chat(MessagingEvent),
+    /// A mail arrived or changed.
+    Mail(MailEvent),
+    /// A stranger's or a changed device's envelope was refused.
+    Delivery(DeliveryEvent),
+    /// A link to a peer came up.
+    PeerUp {
+        /// With whom.
+        endpoint: Endpoint,
+    },
+    /// A link to a peer went down.
+    PeerDown {
+        /// With whom.
+        endpoint: Endpoint,
+    },
+    /// A route to a node exists now.
+    Reachable {
+        /// The node's key.
+        key: PublicKey,
+    },
+    /// The last route to this prefix went away.
+    Unreachable {
+        /// The prefix.
+        prefix: Prefix,
+    },
+    /// Events were dropped because the reader was too far behind: list everything anew.
+    Overflow {
+        /// How many; 0 when that is unknown.
+        lost: u64,
+    },
+}

@@ -1,0 +1,201 @@
+//! Opening and closing in order: lock, database, services, node, delivery; and back.
+
+use std::sync::Arc;
+
+use threephone_delivery::{Delivery, DeliveryConfig, Link};
+use threephone_identity::{self as identity, Me, Profile};
+use threephone_mail::Mail;
+use threephone_messaging::Messaging;
+use threephone_node::{Node, NodeConfig, NodeEvent, SecretKey};
+use threephone_store::{Store, StoreKey, StoreOptions};
+use tokio::task::JoinHandle;
+
+use crate::event::EventLog;
+use crate::key::open_store_key;
+use crate::link::NodeLink;
+use crate::lock::HomeLock;
+use crate::model::{Event, Network, PhoneOptions};
+use crate::{Home, PhoneError, peer};
+
+/// Everything that an open phone consists of.
+pub(crate) struct Parts {
+    pub(crate) profile: Profile,
+    pub(crate) me: Me,
+    pub(crate) store: Store,
+    pub(crate) messaging: Messaging,
+    pub(crate) mail: Mail,
+    pub(crate) delivery: Delivery,
+    pub(crate) node: Option<Arc<Node>>,
+    pub(crate) events: Arc<EventLog>,
+    pub(crate) closing: Closing,
+}
+
+/// What is kept only to be ended.
+pub(crate) struct Closing {
+    pump: Option<JoinHandle<()>>,
+    lock: HomeLock,
+}
+
+/// Opens a profile. Whatever was opened before a failure is closed again.
+pub(crate) async fn open(options: PhoneOptions) -> Result<Parts, PhoneError> {
+    let home = options.home;
+    if !home.database().exists() {
+        return Err(not_initialised(&home));
+    }
+    let lock = HomeLock::take(&home, options.purpose)?;
+    let (key_home, source) = (home.clone(), options.key);
+    let key = blocking(move || open_store_key(&key_home, &source)).await?;
+    let store = store(&home, key).await?;
+    match open_over(&home, store.clone(), options.network, lock).await {
+        Ok(parts) => Ok(parts),
+        Err(error) => {
+            if let Err(error) = store.close().await {
+                tracing::warn!(%error, "closing the database after a failure");
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn open_over(
+    home: &Home,
+    store: Store,
+    network: Network,
+    lock: HomeLock,
+) -> Result<Parts, PhoneError> {
+    let loaded = store.read(|conn| identity::load(conn).map_err(PhoneError::from)).await?;
+    let (profile, device) = loaded.ok_or_else(|| not_initialised(home))?;
+    let secret = node_key(home)?;
+    let me = Me::new(&profile, device, secret.public_key());
+    let events = Arc::new(EventLog::new());
+    let messaging = Messaging::open(store.clone(), me.clone(), {
+        let events = events.clone();
+        move |event| events.push(Event::Chat(event))
+    });
+    let mail = Mail::open(store.clone(), me.clone(), {
+        let events = events.clone();
+        move |event| events.push(Event::Mail(event))
+    });
+    let node = start_node(&store, secret, network).await?;
+    let (link, pump): (Option<Arc<dyn Link>>, _) = match &node {
+        None => (None, None),
+        Some(node) => {
+            let pump = tokio::spawn(pump(node.clone(), events.clone()));
+            (Some(Arc::new(NodeLink::new(node.clone()).await)), Some(pump))
+        }
+    };
+    let handlers = vec![messaging.inbound(), mail.inbound()];
+    let config = DeliveryConfig::default().with_events({
+        let events = events.clone();
+        move |event| events.push(Event::Delivery(event))
+    });
+    let opened = Delivery::open(store.clone(), me.clone(), link, handlers, config).await;
+    let delivery = match opened {
+        Ok(delivery) => delivery,
+        Err(error) => {
+            if let Some(node) = node {
+                node.close().await;
+            }
+            return Err(error.into());
+        }
+    };
+    messaging.attach(delivery.clone());
+    mail.attach(delivery.clone());
+    let closing = Closing { pump, lock };
+    Ok(Parts { profile, me, store, messaging, mail, delivery, node, events, closing })
+}
+
+async fn start_node(
+    store: &Store,
+    secret: SecretKey,
+    network: Network,
+) -> Result<Option<Arc<Node>>, PhoneError> {
+    let Network::Online { listen, mut peers, discovery: _ } = network else { return Ok(None) };
+    for peer in peer::list_peers(store).await? {
+        if !peers.contains(&peer) {
+            peers.push(peer);
+        }
+    }
+    let config = NodeConfig { listen, peers, ..NodeConfig::new(secret) };
+    Ok(Some(Arc::new(Node::start(config).await?)))
+}
+
+/// Tells the phone's readers what happens on the network, until the node is closed.
+async fn pump(node: Arc<Node>, log: Arc<EventLog>) {
+    let mut events = node.events();
+    drop(node);
+    while let Some(event) = events.next().await {
+        log.push(match event {
+            NodeEvent::Reachable { key, .. } => Event::Reachable { key },
+            NodeEvent::Unreachable { prefix } => Event::Unreachable { prefix },
+            NodeEvent::PeerUp { endpoint } => Event::PeerUp { endpoint },
+            NodeEvent::PeerDown { endpoint } => Event::PeerDown { endpoint },
+            NodeEvent::Missed(lost) => Event::Overflow { lost },
+        });
+    }
+}
+
+/// Ends everything, in the order in which it leans on each other; all of it is tried.
+pub(crate) async fn close(parts: Ending) -> Result<(), PhoneError> {
+    let Ending { store, delivery, node, events, closing } = parts;
+    delivery.close().await;
+    if let Some(node) = node {
+        node.close().await;
+    }
+    if let Some(pump) = closing.pump {
+        // It ends with the node.
+        let _ = pump.await;
+    }
+    let closed = store.close().await;
+    events.close();
+    drop(closing.lock);
+    Ok(closed?)
+}
+
+/// The parts that closing needs.
+pub(crate) struct Ending {
+    pub(crate) store: Store,
+    pub(crate) delivery: Delivery,
+    pub(crate) node: Option<Arc<Node>>,
+    pub(crate) events: Arc<EventLog>,
+    pub(crate) closing: Closing,
+}
+
+/// Opens the database with every room's tables.
+pub(crate) async fn store(home: &Home, key: StoreKey) -> Result<Store, PhoneError> {
+    let rooms = vec![
+        identity::ROOM,
+        threephone_delivery::ROOM,
+        threephone_messaging::ROOM,
+        threephone_mail::ROOM,
+        peer::ROOM,
+    ];
+    let options = StoreOptions::new(home.database(), key, rooms);
+    blocking(move || Ok(Store::open(options)?)).await
+}
+
+/// Runs what waits for the disk or for a key derivation where that holds nobody up.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PhoneError> + Send + 'static,
+) -> Result<T, PhoneError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(PhoneError::Closed),
+        },
+    }
+}
+
+fn node_key(home: &Home) -> Result<SecretKey, PhoneError> {
+    let path = home.node_key();
+    match SecretKey::read(&path) {
+        Ok(Some(key)) => Ok(key),
+        Ok(None) => Err(home.unusable(&path, std::io::ErrorKind::NotFound.into())),
+        Err(source) => Err(PhoneError::NodeKey { path, source }),
+    }
+}
+
+fn not_initialised(home: &Home) -> PhoneError {
+    PhoneError::NotInitialised { home: home.path().to_owned() }
+}

@@ -1,0 +1,59 @@
+//! Peers that are remembered in the profile, so that the next start of the node finds them again.
+
+use threephone_node::Endpoint;
+use threephone_store::rusqlite::Connection;
+use threephone_store::{Room, Store, WriteTx};
+
+use crate::PhoneError;
+use crate::limits::PEERS_REMEMBERED;
+
+/// The phone's own tables.
+pub(crate) const ROOM: Room =
+    Room { name: "phone", migrations: &[include_str!("migrations/0001_peer.sql")] };
+
+/// All remembered peers, in the order they were added. What this version cannot read is left out.
+pub(crate) async fn list_peers(store: &Store) -> Result<Vec<Endpoint>, PhoneError> {
+    store
+        .read(|conn: &Connection| {
+            let mut query =
+                conn.prepare_cached("SELECT endpoint FROM phone_peer ORDER BY added_at, endpoint")?;
+            let rows = query.query_map([], |row| row.get::<_, String>(0))?;
+            let texts = rows.collect::<Result<Vec<_>, _>>()?;
+            Ok(texts.iter().filter_map(|text| text.parse().ok()).collect())
+        })
+        .await
+}
+
+/// Remembers a peer; one that is known stays as it is.
+pub(crate) async fn insert_peer(
+    store: &Store,
+    endpoint: Endpoint,
+    now_ms: i64,
+) -> Result<(), PhoneError> {
+    store
+        .write(move |tx: &mut WriteTx<'_>| {
+            let known: u32 =
+                tx.query_row("SELECT count(*) FROM phone_peer", [], |row| row.get(0))?;
+            if known >= PEERS_REMEMBERED {
+                return Err(PhoneError::TooManyPeers { limit: PEERS_REMEMBERED });
+            }
+            tx.execute(
+                "INSERT INTO phone_peer (endpoint, added_at) VALUES (?1, ?2)
+                 ON CONFLICT (endpoint) DO NOTHING",
+                (endpoint.to_string(), now_ms),
+            )?;
+            Ok(())
+        })
+        .await
+}
+
+/// Forgets a peer; says whether it was known.
+pub(crate) async fn delete_peer(store: &Store, endpoint: Endpoint) -> Result<bool, PhoneError> {
+    store
+        .write(move |tx: &mut WriteTx<'_>| {
+            let deleted =
+                tx.execute("DELETE FROM phone_peer WHERE endpoint = ?1", (endpoint.to_string(),))?;
+            Ok(deleted > 0)
+        })
+        .await
+}
