@@ -33,9 +33,7 @@ struct WireAck(Blob, Blob, u16);
 pub(crate) fn encode_acks(acks: &[Ack]) -> Vec<u8> {
     let a = acks
         .iter()
-        .map(|ack| {
-            WireAck(Blob(ack.id.as_bytes().to_vec()), Blob(ack.digest.to_vec()), ack.code)
-        })
+        .map(|ack| WireAck(Blob(ack.id.as_bytes().to_vec()), Blob(ack.digest.to_vec()), ack.code))
         .collect();
     encode(&WireAcks { a })
 }

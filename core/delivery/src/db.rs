@@ -3,10 +3,12 @@
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
+use threephone_address::PublicKey;
 use threephone_store::rusqlite::{self, Connection, OptionalExtension, params};
 use threephone_store::{StoreError, WriteTx};
 
-use crate::envelope::digest;
+use crate::engine::Row;
+use crate::envelope::{Inner, digest};
 use crate::limits::FAILED_KEPT;
 use crate::{EnvelopeId, Inbound, Outcome, OutgoingDraft};
 
@@ -55,7 +57,9 @@ pub(crate) fn settle(
     now_ms: i64,
 ) -> Result<Option<(Ipv6Addr, u64)>, StoreError> {
     let row = tx
-        .prepare_cached("SELECT address, seq, noun FROM delivery_outbox WHERE id = ?1 AND state = 0")?
+        .prepare_cached(
+            "SELECT address, seq, noun FROM delivery_outbox WHERE id = ?1 AND state = 0",
+        )?
         .query_row([id.as_bytes()], |row| {
             Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
         })
@@ -94,4 +98,110 @@ pub(crate) fn count_outgoing(conn: &Connection) -> Result<(u64, u64), rusqlite::
             .map(|count| u64::try_from(count).unwrap_or(0))
     };
     Ok((count(0)?, count(1)?))
+}
+
+/// Who has open envelopes, with the key where it is known.
+pub(crate) fn list_waiting(
+    conn: &Connection,
+) -> Result<Vec<(Ipv6Addr, Option<PublicKey>)>, rusqlite::Error> {
+    conn.prepare_cached(
+        "SELECT address, node_key FROM delivery_peer AS peer WHERE EXISTS (
+             SELECT 1 FROM delivery_outbox WHERE address = peer.address AND state = 0)",
+    )?
+    .query_map([], |row| {
+        let key = row.get::<_, Option<[u8; 32]>>(1)?.map(PublicKey::from_bytes);
+        Ok((Ipv6Addr::from(row.get::<_, [u8; 16]>(0)?), key))
+    })?
+    .collect()
+}
+
+/// A page of a peer's open envelopes, without their bodies.
+pub(crate) fn list_open(
+    conn: &Connection,
+    address: Ipv6Addr,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Row>, rusqlite::Error> {
+    conn.prepare_cached(
+        "SELECT seq, length(body) FROM delivery_outbox
+         WHERE address = ?1 AND seq > ?2 AND state = 0 ORDER BY seq LIMIT ?3",
+    )?
+    .query_map(params![address.octets(), signed(after), signed(limit as u64)], |row| {
+        Ok(Row { seq: unsigned(row.get(0)?), bytes: row.get::<_, u32>(1)? as usize })
+    })?
+    .collect()
+}
+
+/// An open envelope, to be sent.
+pub(crate) fn find_open(
+    conn: &Connection,
+    address: Ipv6Addr,
+    seq: u64,
+    low: u64,
+) -> Result<Option<Inner>, rusqlite::Error> {
+    conn.prepare_cached(
+        "SELECT id, noun, queued_at, body FROM delivery_outbox
+         WHERE address = ?1 AND seq = ?2 AND state = 0",
+    )?
+    .query_row(params![address.octets(), signed(seq)], |row| {
+        let id = EnvelopeId::from_bytes(row.get(0)?);
+        let (noun, queued_at, body) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(Inner { id, noun, seq, low, queued_at, body })
+    })
+    .optional()
+}
+
+/// Whether an acknowledgement from `address` names this open envelope.
+pub(crate) fn is_open(
+    conn: &Connection,
+    id: EnvelopeId,
+    address: Ipv6Addr,
+    digest: &[u8; 32],
+) -> Result<bool, rusqlite::Error> {
+    conn.prepare_cached(
+        "SELECT 1 FROM delivery_outbox WHERE id = ?1 AND address = ?2 AND digest = ?3 AND state = 0",
+    )?
+    .exists(params![id.as_bytes(), address.octets(), digest])
+}
+
+/// The noun of an open envelope.
+pub(crate) fn find_noun(
+    conn: &Connection,
+    id: EnvelopeId,
+) -> Result<Option<String>, rusqlite::Error> {
+    conn.prepare_cached("SELECT noun FROM delivery_outbox WHERE id = ?1 AND state = 0")?
+        .query_row([id.as_bytes()], |row| row.get(0))
+        .optional()
+}
+
+/// Open envelopes whose time is up.
+pub(crate) fn list_expired(
+    conn: &Connection,
+    now_ms: i64,
+    limit: usize,
+) -> Result<Vec<EnvelopeId>, rusqlite::Error> {
+    conn.prepare_cached(
+        "SELECT id FROM delivery_outbox WHERE state = 0 AND expires_at <= ?1
+         ORDER BY expires_at LIMIT ?2",
+    )?
+    .query_map(params![now_ms, signed(limit as u64)], |row| {
+        Ok(EnvelopeId::from_bytes(row.get(0)?))
+    })?
+    .collect()
+}
+
+/// When the next open envelope expires.
+pub(crate) fn find_expiry(conn: &Connection) -> Result<Option<i64>, rusqlite::Error> {
+    conn.prepare_cached(
+        "SELECT min(expires_at) FROM delivery_outbox WHERE state = 0 AND expires_at IS NOT NULL",
+    )?
+    .query_row([], |row| row.get(0))
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
 }

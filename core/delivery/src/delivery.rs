@@ -13,15 +13,18 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::Input;
 use crate::limits::{MAX_BODY_BYTES, MAX_NOUN_BYTES};
 use crate::worker::{self, Command};
-use crate::{DeliveryError, DeliveryEvent, EnvelopeId, Inbound, Limits, Link, Outcome, db};
+use crate::{DeliveryError, DeliveryEvent, EnvelopeId, Inbound, Limits, Link, Outcome, Timing, db};
 
 /// How delivery behaves. The default is right outside tests.
 #[derive(Clone)]
 pub struct DeliveryConfig {
     /// What strangers may make us keep.
     pub limits: Limits,
+    /// Waiting times.
+    pub timing: Timing,
     /// Seeds the jitter of retries.
     pub seed: u64,
     /// The wall clock, in unix milliseconds.
@@ -46,6 +49,7 @@ impl Default for DeliveryConfig {
         let _ = getrandom::fill(&mut seed);
         Self {
             limits: Limits::default(),
+            timing: Timing::default(),
             seed: u64::from_le_bytes(seed),
             clock: Arc::new(system_now_ms),
             events: Arc::new(|_| {}),
@@ -101,6 +105,7 @@ struct Shared {
     handlers: Arc<[Arc<dyn Inbound>]>,
     commands: mpsc::UnboundedSender<Command>,
     sending: Arc<AtomicU64>,
+    refused: Arc<AtomicU64>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -120,6 +125,7 @@ impl Delivery {
     ) -> Result<Self, DeliveryError> {
         let (commands, queue) = mpsc::unbounded_channel();
         let (stop, sending) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
+        let refused = Arc::new(AtomicU64::new(0));
         let handlers: Arc<[Arc<dyn Inbound>]> = handlers.into();
         let own = me.node_key.address();
         let context = worker::Context {
@@ -128,12 +134,14 @@ impl Delivery {
             handlers: handlers.clone(),
             config: config.clone(),
             sending: sending.clone(),
+            refused: refused.clone(),
             stop: stop.clone(),
+            commands: commands.clone(),
         };
         let task = worker::start(context, link, queue).await?;
         let task = Mutex::new(Some(task));
         let clock = config.clock;
-        let shared = Shared { store, own, clock, handlers, commands, sending, stop, task };
+        let shared = Shared { store, own, clock, handlers, commands, sending, refused, stop, task };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -159,9 +167,9 @@ impl Delivery {
             return Err(DeliveryError::UnknownNoun(draft.noun.to_owned()));
         }
         let id = EnvelopeId::generate()?;
-        let expires_at = draft.ttl.map(|ttl| {
-            now_ms.saturating_add(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX))
-        });
+        let expires_at = draft
+            .ttl
+            .map(|ttl| now_ms.saturating_add(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)));
         db::insert_outgoing(tx, id, &draft, expires_at, now_ms)?;
         let commands = self.shared.commands.clone();
         let (address, key) = (draft.to.address(), draft.to.key());
@@ -187,7 +195,7 @@ impl Delivery {
                 let settled = db::settle(tx, id, Outcome::Cancelled, &handlers, now_ms)?;
                 let Some((address, seq)) = settled else { return Ok(false) };
                 tx.after_commit(move || {
-                    let _ = commands.send(Command::Settled { address, seq });
+                    let _ = commands.send(Command::Input(Input::Settled { address, seq }));
                 });
                 Ok(true)
             })
@@ -206,6 +214,11 @@ impl Delivery {
             .await?;
         let sending = self.shared.sending.load(Ordering::Relaxed).min(open);
         Ok(OutboxCounts { queued: open.saturating_sub(sending), sending, failed })
+    }
+
+    /// Envelopes that were refused since it was opened.
+    pub fn refused_count(&self) -> u64 {
+        self.shared.refused.load(Ordering::Relaxed)
     }
 
     /// Stops the worker and waits for its end. What was not acknowledged stays in the outbox.

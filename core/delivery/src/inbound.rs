@@ -45,12 +45,7 @@ pub trait Inbound: Send + Sync {
     ///
     /// # Errors
     /// The store's; the report is lost then.
-    fn sent(
-        &self,
-        _tx: &mut WriteTx<'_>,
-        _id: EnvelopeId,
-        _now_ms: i64,
-    ) -> Result<(), StoreError> {
+    fn sent(&self, _tx: &mut WriteTx<'_>, _id: EnvelopeId, _now_ms: i64) -> Result<(), StoreError> {
         Ok(())
     }
 }

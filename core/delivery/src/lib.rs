@@ -17,6 +17,7 @@ mod engine;
 mod envelope;
 mod error;
 mod inbound;
+mod inbox;
 mod limits;
 mod link;
 mod receive;
@@ -32,7 +33,7 @@ pub use delivery::{Delivery, DeliveryConfig, OutboxCounts, OutgoingDraft};
 pub use envelope::{EnvelopeId, WireError};
 pub use error::{DeliveryError, DeliveryEvent, RefusalKind};
 pub use inbound::{Inbound, Outcome, Refusal, Sender};
-pub use limits::Limits;
+pub use limits::{Limits, MAX_BODY_BYTES, Timing};
 pub use link::{BoxFuture, Link, LinkError, LinkEvent, Sent};
 
 /// The tables of this crate.

@@ -55,3 +55,29 @@ impl Default for Limits {
         }
     }
 }
+
+/// How long delivery waits before it tries again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// The first wait after a failure; an answer crosses the network in well under a second.
+    pub retry_first_ms: u64,
+    /// The longest wait: what a peer that comes back unnoticed costs at most.
+    pub retry_last_ms: u64,
+    /// How long an acknowledgement may take before the first repeat: two commits, two crossings, and
+    /// a receiver with a full window before this one.
+    pub ack_wait_ms: u64,
+    /// After which time a service hears that the peer's node has taken an envelope; a quick peer's
+    /// acknowledgement is there before, and saves the transaction.
+    pub sent_report_ms: u64,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            retry_first_ms: 1_000,
+            retry_last_ms: 15 * 60_000,
+            ack_wait_ms: 5_000,
+            sent_report_ms: 300,
+        }
+    }
+}

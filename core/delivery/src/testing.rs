@@ -1,1 +1,173 @@
-//! Skeleton.
+//! A simulated network: the second implementation of [`Link`], for tests and benchmarks.
+//!
+//! Seeded loss, duplication, delay (and with it reordering) and partitions. Delays pass on tokio's
+//! clock, so a paused runtime makes them virtual.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use threephone_address::{PublicKey, Target};
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
+
+use crate::{BoxFuture, Link, LinkError, LinkEvent, Sent};
+
+/// How bad the network is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SimConfig {
+    /// Of a hundred messages, how many get lost.
+    pub loss_percent: u64,
+    /// Of a hundred messages, how many arrive twice.
+    pub duplicate_percent: u64,
+    /// The longest delay of one crossing; each message draws its own.
+    pub delay: Duration,
+    /// How long a sender waits for what was lost.
+    pub timeout: Duration,
+}
+
+/// A network of simulated nodes. Clones share it.
+#[derive(Clone)]
+pub struct SimNet {
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    config: SimConfig,
+    random: u64,
+    nodes: BTreeMap<Ipv6Addr, (PublicKey, mpsc::UnboundedSender<LinkEvent>)>,
+    cut_off: BTreeSet<Ipv6Addr>,
+    /// Everything that was sent: from, to, bytes.
+    log: Vec<(PublicKey, PublicKey, Bytes)>,
+}
+
+impl State {
+    fn next(&mut self) -> u64 {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let z = (self.random ^ (self.random >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        z ^ (z >> 33)
+    }
+
+    fn delay(&mut self) -> Duration {
+        let longest = u64::try_from(self.config.delay.as_micros()).unwrap_or(0);
+        Duration::from_micros(self.next() % (longest + 1))
+    }
+}
+
+impl SimNet {
+    /// An empty network.
+    pub fn new(seed: u64, config: SimConfig) -> Self {
+        let (nodes, cut_off, log) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+        let state = State { config, random: seed, nodes, cut_off, log };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a node on the network; one that was there under this key is replaced.
+    pub fn link(&self, key: PublicKey) -> Arc<SimLink> {
+        let (events, inbox) = mpsc::unbounded_channel();
+        self.state().nodes.insert(key.address(), (key, events));
+        self.announce(key);
+        Arc::new(SimLink { net: self.clone(), key, inbox: AsyncMutex::new(inbox) })
+    }
+
+    /// Takes a node off the network, or puts it back.
+    pub fn set_connected(&self, key: PublicKey, connected: bool) {
+        if connected {
+            self.state().cut_off.remove(&key.address());
+            self.announce(key);
+        } else {
+            self.state().cut_off.insert(key.address());
+        }
+    }
+
+    /// What was sent so far: from, to, bytes.
+    pub fn log(&self) -> Vec<(PublicKey, PublicKey, Bytes)> {
+        self.state().log.clone()
+    }
+
+    /// Lets a message appear at `to`, as if the network said it came from `from` with `from_key`.
+    pub fn inject(&self, to: PublicKey, from: Ipv6Addr, from_key: PublicKey, bytes: Bytes) {
+        if let Some((_, events)) = self.state().nodes.get(&to.address()) {
+            let _ = events.send(LinkEvent::Received { from, from_key, bytes });
+        }
+    }
+
+    fn announce(&self, key: PublicKey) {
+        for (address, (_, events)) in &self.state().nodes {
+            if *address != key.address() {
+                let _ = events.send(LinkEvent::Reachable { address: key.address(), key });
+            }
+        }
+    }
+
+    /// Whether it arrived.
+    fn deliver(&self, from: PublicKey, to: Ipv6Addr, bytes: &Bytes) -> Option<PublicKey> {
+        let state = self.state();
+        if state.cut_off.contains(&to) || state.cut_off.contains(&from.address()) {
+            return None;
+        }
+        let (key, events) = state.nodes.get(&to)?;
+        let (from, from_key, bytes) = (from.address(), from, bytes.clone());
+        events.send(LinkEvent::Received { from, from_key, bytes }).ok().map(|()| *key)
+    }
+
+    async fn carry(self, from: PublicKey, to: Target, bytes: Bytes) -> Result<Sent, LinkError> {
+        let address = to.address();
+        let (lost, ack_lost, twice, there, back, timeout) = {
+            let mut state = self.state();
+            let known = state.nodes.get(&address).map(|(key, _)| *key);
+            state.log.extend(known.map(|key| (from, key, bytes.clone())));
+            let (loss, double) = (state.config.loss_percent, state.config.duplicate_percent);
+            let lost = state.next() % 100 < loss;
+            let ack_lost = state.next() % 100 < loss;
+            let twice = state.next() % 100 < double;
+            (lost, ack_lost, twice, state.delay(), state.delay(), state.config.timeout)
+        };
+        tokio::time::sleep(there).await;
+        let taken = if lost { None } else { self.deliver(from, address, &bytes) };
+        if twice {
+            self.deliver(from, address, &bytes);
+        }
+        tokio::time::sleep(back).await;
+        match taken {
+            Some(key) if !ack_lost => Ok(Sent { key }),
+            _ => {
+                tokio::time::sleep(timeout).await;
+                Err(LinkError::TimedOut)
+            }
+        }
+    }
+}
+
+/// A node's place on a [`SimNet`].
+pub struct SimLink {
+    net: SimNet,
+    key: PublicKey,
+    inbox: AsyncMutex<mpsc::UnboundedReceiver<LinkEvent>>,
+}
+
+impl Link for SimLink {
+    fn send(&self, to: Target, bytes: Bytes) -> BoxFuture<'_, Result<Sent, LinkError>> {
+        Box::pin(self.net.clone().carry(self.key, to, bytes))
+    }
+
+    fn resolve(&self, to: Target) -> BoxFuture<'_, Result<PublicKey, LinkError>> {
+        let state = self.net.state();
+        let cut_off = state.cut_off.contains(&to.address());
+        let found = state.nodes.get(&to.address()).filter(|_| !cut_off).map(|(key, _)| *key);
+        Box::pin(std::future::ready(found.ok_or(LinkError::NoRoute)))
+    }
+
+    fn next(&self) -> BoxFuture<'_, Option<LinkEvent>> {
+        Box::pin(async { self.inbox.lock().await.recv().await })
+    }
+
+    fn max_bytes(&self) -> usize {
+        1_366_549
+    }
+}

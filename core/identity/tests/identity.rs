@@ -38,9 +38,11 @@ async fn names_without_letters_or_with_control_characters_are_refused() {
     }
     let none = store
         .read(|conn| {
-            Ok::<_, StoreError>(
-                conn.query_row("SELECT count(*) FROM identity_device", [], |r| r.get::<_, i64>(0))?,
-            )
+            Ok::<_, StoreError>(conn.query_row(
+                "SELECT count(*) FROM identity_device",
+                [],
+                |r| r.get::<_, i64>(0),
+            )?)
         })
         .await
         .unwrap();
