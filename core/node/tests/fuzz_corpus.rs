@@ -1,5 +1,6 @@
 //! The fuzz functions over their corpus and over random bytes, on any compiler. A crash found by
 //! the fuzzer becomes one more file of the corpus.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // tests panic and tell
 
 use std::fs;
 use std::path::PathBuf;

@@ -65,7 +65,8 @@ impl Core {
         // A forgotten message is one that was given up or done long ago.
         let state = self.engine.message_state(id).unwrap_or(SendState::Aborted);
         if state != SendState::Pending {
-            return drop(reply.send(state));
+            let _ = reply.send(state); // who left does not want to know
+            return;
         }
         let waiting = self.waiting.entry(id).or_default();
         waiting.retain(|reply| !reply.is_closed());

@@ -130,3 +130,89 @@ impl Subscriber {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use threephone_address::PublicKey;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::message::MessageId;
+
+    fn message(topic: &'static str, number: u8) -> ReceivedMessage {
+        ReceivedMessage {
+            id: MessageId([number; 8]),
+            topic: topic.into(),
+            source: Ipv6Addr::LOCALHOST,
+            source_key: PublicKey::from_bytes([1; 32]),
+            destination: Ipv6Addr::LOCALHOST,
+            payload: Bytes::new(),
+            reply: false,
+        }
+    }
+
+    /// Stands for the engine's queue of whole messages.
+    struct Queue(Vec<ReceivedMessage>);
+
+    impl Queue {
+        fn take(&mut self, wanted: &dyn Fn(&Bytes) -> bool) -> Option<ReceivedMessage> {
+            let position = self.0.iter().position(|message| wanted(&message.topic))?;
+            Some(self.0.remove(position))
+        }
+    }
+
+    fn inbox() -> (Inbox, mpsc::UnboundedReceiver<Released>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Inbox::new(sender), receiver)
+    }
+
+    #[test]
+    fn a_message_for_a_reader_who_left_goes_to_the_next() {
+        let (mut inbox, mut released) = inbox();
+        let mut queue = Queue(vec![message("a", 1)]);
+        let (reply, answer) = oneshot::channel();
+        inbox.park(TopicFilter::Any, reply);
+        inbox.deliver(|wanted| queue.take(wanted));
+        drop(answer);
+        let Ok(Released::Message(back)) = released.try_recv() else { panic!("it comes back") };
+        inbox.give_back(back);
+        let (reply, mut answer) = oneshot::channel();
+        inbox.park(TopicFilter::Is("a".into()), reply);
+        inbox.deliver(|wanted| queue.take(wanted));
+        let handover = answer.try_recv().unwrap().unwrap();
+        assert_eq!(handover.take(), Some(message("a", 1)));
+        assert!(released.try_recv().is_err(), "what was taken does not come back");
+    }
+
+    #[test]
+    fn what_a_full_subscription_cannot_hold_stays_in_the_queue() {
+        let (mut inbox, mut released) = inbox();
+        let mut queue = Queue(vec![message("s", 1); SUBSCRIPTION + 5]);
+        let mut subscription = inbox.subscribe("s".into());
+        inbox.deliver(|wanted| queue.take(wanted));
+        assert_eq!(queue.0.len(), 5);
+        subscription.receiver.try_recv().unwrap();
+        assert!(
+            subscription.starved.load(Ordering::SeqCst),
+            "its reader will say that it has room"
+        );
+        drop(subscription);
+        let mut back = 0;
+        while let Ok(Released::Message(_)) = released.try_recv() {
+            back += 1;
+        }
+        assert_eq!(back, SUBSCRIPTION - 1, "unread messages outlive the subscription");
+    }
+
+    #[test]
+    fn reserved_topics_are_for_their_subscription_only() {
+        let (mut inbox, _released) = inbox();
+        let mut queue = Queue(vec![message("s", 1)]);
+        let _subscription = inbox.subscribe("s".into());
+        for filter in [TopicFilter::Any, TopicFilter::Is("s".into())] {
+            assert_eq!(inbox.find(&filter, &mut |wanted| queue.take(wanted)), None);
+        }
+    }
+}
