@@ -6,6 +6,8 @@ mod inbound;
 mod limits;
 mod model;
 mod service;
+#[cfg(test)]
+mod tests;
 #[warn(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects)]
 mod wire;
 

@@ -148,7 +148,8 @@ impl Shared {
             None => db::insert_chat(tx, peer)?,
         };
         // An answer stands after what it answers, whoever's clock is wrong.
-        let stamp = db::newest_stamp(tx, chat.id)?.max(now_ms).clamp(0, MAX_STAMP);
+        let newest = db::newest_stamp(tx, chat.id)?;
+        let stamp = newest.saturating_add(1).max(now_ms).clamp(0, MAX_STAMP);
         let seq = u64::try_from(chat.next_seq).unwrap_or_default();
         let payload = Payload::Line { seq, text: text.clone(), sent_at: now_ms, stamp };
         let envelope = delivery.enqueue(tx, draft(to, wire::encode(&payload)?), now_ms)?;
