@@ -241,3 +241,80 @@ impl Visitor<'_> for BlobVisitor {
         Ok(Blob(bytes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GOLDEN: &str =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/wire/envelope-v1.json");
+
+    fn sample() -> (DeviceKey, PublicKey, PublicKey, Inner) {
+        let inner = Inner {
+            id: EnvelopeId::from_bytes([3; 16]),
+            noun: "chat/1".to_owned(),
+            seq: 5,
+            low: 2,
+            queued_at: 1_700_000_000_000,
+            body: b"hello".to_vec(),
+        };
+        let device = DeviceKey::from_seed(&[1; 32]);
+        (device, PublicKey::from_bytes([1; 32]), PublicKey::from_bytes([2; 32]), inner)
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn the_golden_envelope_is_written_and_read() {
+        let (device, from, to, inner) = sample();
+        let bytes = seal(&inner, &device, &from, &to);
+        let golden = std::fs::read_to_string(GOLDEN).unwrap();
+        for part in [hex(&bytes), hex(&inner.digest())] {
+            assert!(golden.contains(&part), "not in the golden file: {part}");
+        }
+        assert_eq!(open(&bytes, &from, &to), Ok((device.public(), inner)));
+    }
+
+    #[test]
+    fn an_envelope_holds_only_between_its_two_nodes_and_unchanged() {
+        let (device, from, to, inner) = sample();
+        let bytes = seal(&inner, &device, &from, &to);
+        assert_eq!(open(&bytes, &to, &from), Err(WireError::BadSignature));
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x10;
+            assert!(open(&changed, &from, &to).is_err(), "byte {at}");
+            assert!(open(&bytes[..at], &from, &to).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_and_huge_announced_lengths_are_errors() {
+        let (_, from, to, _) = sample();
+        let deep = [vec![0xa2, 0x61, b'x'], vec![0x81; 100_000]].concat();
+        assert_eq!(open(&deep, &from, &to), Err(WireError::Malformed));
+        let huge = [&[0xa2, 0x61, b'v', 1, 0x61, b'b', 0x5b][..], &[0xff; 8]].concat();
+        assert_eq!(open(&huge, &from, &to), Err(WireError::Malformed));
+        let long = vec![0; MAX_ENVELOPE_BYTES + 1];
+        assert_eq!(open(&long, &from, &to), Err(WireError::TooLarge));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn random_bytes_are_an_error_and_no_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..600), at in 0usize..300
+        ) {
+            let (device, from, to, inner) = sample();
+            prop_assert!(open(&bytes, &from, &to).is_err());
+            let mut mixed = seal(&inner, &device, &from, &to);
+            let at = at.min(mixed.len());
+            mixed.splice(at..at, bytes.iter().copied().take(9));
+            let _ = open(&mixed, &from, &to);
+            let _ = crate::ack::decode_acks(&bytes);
+        }
+    }
+}

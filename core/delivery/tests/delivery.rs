@@ -282,3 +282,30 @@ async fn a_dead_peer_holds_up_nobody_and_what_waits_can_expire_or_be_cancelled()
     ann.stop().await;
     ben.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledgement_by_a_third_party_settles_nothing() {
+    let net = SimNet::new(1, good());
+    let (mut ann, mut ben) = (Person::new(&net, 1).await, Person::new(&net, 2).await);
+    let mut eve = Person::new(&net, 3).await;
+    // Ben's real acknowledgement, caught on the way, replayed by Eve and for another envelope.
+    ann.send(ben.target(), "one", None).await;
+    ann.settled().await;
+    let (a, b, e) = (ann.me.node_key, ben.me.node_key, eve.me.node_key);
+    let ack = net.log().into_iter().find(|(from, ..)| *from == b).unwrap().2;
+    net.set_connected(b, false);
+    ann.send(ben.target(), "two", None).await;
+    net.inject(a, e.address(), e, ack.clone());
+    net.inject(a, b.address(), b, ack);
+    assert_eq!(ann.refusals(1).await.len(), 1);
+    let (_, delivery) = ann.running.clone().unwrap();
+    let counts = delivery.outbox_counts().await.unwrap();
+    assert_eq!(counts.queued + counts.sending, 1);
+    drop(delivery);
+    net.set_connected(b, true);
+    ann.settled().await;
+    assert_eq!(ben.notes().await, ["one", "two"]);
+    for person in [&mut ann, &mut ben, &mut eve] {
+        person.stop().await;
+    }
+}
