@@ -37,12 +37,14 @@ pub fn tlv(bytes: &[u8]) {
     assert_eq!(again, (vec![Packet::Control(tlv)], None, 0));
 }
 
-/// Any bytes as a message packet: what decodes survives encoding.
+/// Any bytes as a message packet: what decodes survives encoding, also with bytes behind it.
 pub fn message(bytes: &[u8]) {
     let Ok(packet) = MessagePacket::decode(Bytes::copy_from_slice(bytes)) else { return };
     let mut encoded = BytesMut::new();
     packet.encode(&mut encoded);
-    assert_eq!(MessagePacket::decode(encoded.freeze()), Ok(packet));
+    assert_eq!(MessagePacket::decode(encoded.clone().freeze()).as_ref(), Ok(&packet));
+    encoded.extend_from_slice(b"more");
+    assert_eq!(MessagePacket::decode(encoded.freeze()), Ok(packet), "what follows is ignored");
 }
 
 fn decode_in_pieces(bytes: &[u8], size: usize) -> (Vec<Packet>, Option<FrameError>, u64) {
