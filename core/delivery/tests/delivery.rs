@@ -1,4 +1,5 @@
 //! Two devices over the simulated network, with real databases.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test may fail by panicking
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

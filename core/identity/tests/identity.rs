@@ -1,4 +1,5 @@
 //! The identity through its public handle.
+#![allow(clippy::unwrap_used)] // a test may fail by panicking
 
 use threephone_identity::{self as identity, BadSignature, DeviceKey, IdentityError};
 use threephone_store::{Store, StoreError, StoreKey, StoreOptions};
@@ -13,7 +14,7 @@ fn open(folder: &tempfile::TempDir) -> Store {
 async fn an_identity_is_made_once_and_found_again() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
-    let none = store.read(|conn| identity::load(conn)).await.unwrap();
+    let none = store.read(identity::load).await.unwrap();
     assert!(none.is_none());
     let (profile, device) =
         store.write(|tx| identity::create(tx, "Ann", 1_700_000_000_000)).await.unwrap();
@@ -22,7 +23,7 @@ async fn an_identity_is_made_once_and_found_again() {
     store.close().await.unwrap();
 
     let store = open(&folder);
-    let (found, key) = store.read(|conn| identity::load(conn)).await.unwrap().unwrap();
+    let (found, key) = store.read(identity::load).await.unwrap().unwrap();
     assert_eq!((found, key.public()), (profile, device.public()));
     store.close().await.unwrap();
 }

@@ -25,7 +25,7 @@ enum Event {
 }
 
 fn envelopes(seed: u64) -> u64 {
-    if seed % 20 == 0 { 400 } else { 25 }
+    if seed.is_multiple_of(20) { 400 } else { 25 }
 }
 
 struct World {
@@ -174,7 +174,7 @@ fn every_envelope_is_applied_once_and_every_outbox_empties() {
         while world.step() {
             steps += 1;
             assert!(steps < 200_000, "seed {seed} does not come to an end");
-            if steps < 4000 && next_random(&mut world.random) % 100 == 0 {
+            if steps < 4000 && next_random(&mut world.random).is_multiple_of(100) {
                 world.restart((steps % 2) as usize);
             }
         }
