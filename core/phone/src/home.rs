@@ -21,47 +21,69 @@ use crate::PhoneError;
 
 /// The folder of one profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Home(PathBuf);
+pub struct Home {
+    path: PathBuf,
+    /// The SQLite file system of the database, where it is not the platform's own.
+    vfs: Option<String>,
+}
 
 impl Home {
     /// Names a folder; nothing is read or written.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
+        Self { path: path.into(), vfs: None }
+    }
+
+    /// The same folder, with its database on another file system that is registered with SQLite:
+    /// for tests and measurements that need a disk of known speed.
+    #[doc(hidden)]
+    pub fn with_vfs(self, name: impl Into<String>) -> Self {
+        Self { vfs: Some(name.into()), ..self }
     }
 
     /// The folder itself.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// The node key.
     pub fn node_key(&self) -> PathBuf {
-        self.0.join("priv_key.bin")
+        self.path.join("priv_key.bin")
     }
 
     /// The database key, unless a passphrase is used.
     pub fn store_key(&self) -> PathBuf {
-        self.0.join("store.key")
+        self.path.join("store.key")
     }
 
     /// The salt and costs that turn a passphrase into the database key.
     pub fn store_kdf(&self) -> PathBuf {
-        self.0.join("store.kdf")
+        self.path.join("store.kdf")
     }
 
     /// The encrypted database.
     pub fn database(&self) -> PathBuf {
-        self.0.join("profile.db")
+        self.path.join("profile.db")
+    }
+
+    /// Whether there is a database to open. Another file system cannot be asked; there it turns out
+    /// when the profile is looked for.
+    pub(crate) fn has_database(&self) -> bool {
+        self.vfs.is_some() || self.database().exists()
+    }
+
+    /// The file system of the database, for the store.
+    pub(crate) fn vfs(&self) -> Option<&str> {
+        self.vfs.as_deref()
     }
 
     /// The lock file.
     pub fn lock(&self) -> PathBuf {
-        self.0.join("lock")
+        self.path.join("lock")
     }
 
     /// The daemon's control socket.
     pub fn control_socket(&self) -> PathBuf {
-        self.0.join("control.sock")
+        self.path.join("control.sock")
     }
 
     /// Makes the folder (0700) and its parents where they are missing.
@@ -69,8 +91,8 @@ impl Home {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(&self.0)
-            .map_err(|source| self.unusable(&self.0, source))
+            .create(&self.path)
+            .map_err(|source| self.unusable(&self.path, source))
     }
 
     /// The error for a path in this home that cannot be used.
@@ -94,7 +116,7 @@ impl Home {
             file.sync_all()?;
             std::fs::rename(&new, path)?;
             // Without this the name may be gone after a power cut although the bytes are there.
-            File::open(&self.0)?.sync_all()
+            File::open(&self.path)?.sync_all()
         };
         write().map_err(|source| self.unusable(path, source))
     }

@@ -39,7 +39,7 @@ pub(crate) struct Closing {
 /// Opens a profile. Whatever was opened before a failure is closed again.
 pub(crate) async fn open(options: PhoneOptions) -> Result<Parts, PhoneError> {
     let home = options.home;
-    if !home.database().exists() {
+    if !home.has_database() {
         return Err(not_initialised(&home));
     }
     let lock = HomeLock::take(&home, options.purpose)?;
@@ -170,7 +170,8 @@ pub(crate) async fn store(home: &Home, key: StoreKey) -> Result<Store, PhoneErro
         threephone_mail::ROOM,
         peer::ROOM,
     ];
-    let options = StoreOptions::new(home.database(), key, rooms);
+    let mut options = StoreOptions::new(home.database(), key, rooms);
+    options.vfs = home.vfs().map(str::to_owned);
     blocking(move || Ok(Store::open(options)?)).await
 }
 
