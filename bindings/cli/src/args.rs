@@ -130,7 +130,7 @@ pub(crate) enum Chat {
 pub(crate) enum Mail {
     /// Send a mail; it waits in the outbox until each recipient's phone has it
     Send(MailSend),
-    /// Mails, newest last
+    /// Mails, the latest to arrive first
     List {
         /// Only this mailbox
         #[arg(long)]
@@ -152,7 +152,7 @@ pub(crate) enum Mail {
         /// Words in subject, addresses or text
         #[arg(required = true)]
         words: Vec<String>,
-        /// Only the best N
+        /// Only the newest N
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
     },

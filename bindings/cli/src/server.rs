@@ -123,3 +123,35 @@ fn parse(line: &[u8]) -> Result<Request, Failure> {
         Failure::new(rpc::INVALID_REQUEST, format!("not a JSON-RPC 2.0 request: {error}"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use threephone::{Home, KeySource, Network, PhoneOptions, Purpose};
+
+    async fn offline_phone(folder: &std::path::Path) -> Phone {
+        let home = Home::new(folder);
+        Phone::init(home.clone(), "Ann", KeySource::File).await.unwrap();
+        let (key, network, purpose) = (KeySource::File, Network::Offline, Purpose::Command);
+        Phone::open(PhoneOptions { home, key, network, purpose }).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_ends_what_it_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let phone = Arc::new(offline_phone(dir.path()).await);
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let served = tokio::spawn(connection(server, phone.clone(), CancellationToken::new()));
+        // The first never ends by itself; the answer to the second says that both were taken up.
+        for method in ["event.next", "peer.list"] {
+            let request = format!(r#"{{"jsonrpc":"2.0","id":"{method}","method":"{method}"}}"#);
+            client.write_all(format!("{request}\n").as_bytes()).await.unwrap();
+        }
+        let mut reader = BufReader::new(&mut client);
+        let answer = rpc::read_line(&mut reader).await.unwrap().unwrap();
+        assert!(String::from_utf8(answer).unwrap().contains(r#""id":"peer.list""#));
+        drop(client);
+        served.await.unwrap();
+        phone.close().await.unwrap();
+    }
+}

@@ -60,8 +60,7 @@ async fn send(context: &Context, door: &mut Door, options: MailSend) -> Result<(
         None => String::new(),
         Some(path) => read_text(path).await?,
     };
-    let attachments =
-        options.attach.iter().map(|path| attachment(path)).collect::<Result<Vec<_>, _>>()?;
+    let attachments = options.attach.iter().map(attachment).collect::<Result<Vec<_>, _>>()?;
     let written = |targets: &[threephone::address::MailTarget]| -> Vec<String> {
         targets.iter().map(address_text).collect()
     };

@@ -12,6 +12,9 @@ use crate::view::{LineView, ReadView};
 /// How many events are looked at in one go.
 const BATCH: usize = 256;
 
+/// Rather than leave lines out without a word.
+const TOO_SLOW: &str = "more lines came than were read here; list them with `chat list`";
+
 #[derive(Deserialize)]
 pub(super) struct Send {
     to: String,
@@ -53,9 +56,12 @@ pub(super) async fn follow(phone: &Phone, sink: &Sink) -> Result<(), Failure> {
     let mut cursor = phone.events().now();
     while let Some(batch) = phone.events().next_batch(cursor, BATCH).await {
         for event in batch.events {
-            if let Event::Chat(MessagingEvent::LineAdded { id, .. }) = event
-                && let Some(line) = phone.messaging().line(id).await.map_err(Failure::failed)?
-            {
+            let id = match event {
+                Event::Chat(MessagingEvent::LineAdded { id, .. }) => id,
+                Event::Overflow { .. } => return Err(Failure::failed(TOO_SLOW)),
+                _ => continue,
+            };
+            if let Some(line) = phone.messaging().line(id).await.map_err(Failure::failed)? {
                 sink.item(&view(&line)).await?;
             }
         }

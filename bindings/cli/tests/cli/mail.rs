@@ -58,7 +58,7 @@ fn files_come_in_and_go_out_byte_for_byte() {
     let welcome = fs::read(WELCOME).unwrap();
     let imported = ann.run(&["mail", "import", WELCOME, "--json"]).ok().json();
     assert_eq!(imported["imported"], 1);
-    let id = imported["ids"][0].as_str().unwrap();
+    let id = imported["id"].as_str().unwrap();
     assert_eq!(ann.run(&["mail", "export", id]).ok().out, welcome);
 
     let mbox = ann.home.join("in.mbox");
@@ -80,7 +80,7 @@ fn files_come_in_and_go_out_through_a_daemon_too() {
     let ann = Person::new("Ann");
     let _up = ann.up();
     let imported = ann.run(&["mail", "import", WELCOME, "--json"]).ok().json();
-    let id = imported["ids"][0].as_str().unwrap();
+    let id = imported["id"].as_str().unwrap();
     let out = ann.home.join("out.eml");
     ann.run(&["mail", "export", id, "--output", out.to_str().unwrap()]).ok();
     assert_eq!(fs::read(out).unwrap(), fs::read(WELCOME).unwrap());

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Seconds, for options that wait; reached only by a test that fails.
-pub const LONG: &str = "60";
+pub(crate) const LONG: &str = "60";
 
-pub fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_threephone"));
     command.stdin(Stdio::null()).env_remove("THREEPHONE_HOME").env_remove("THREEPHONE_LOG");
     command
@@ -21,36 +21,36 @@ pub fn program() -> Command {
 
 /// How one run of the program ended.
 #[derive(Debug)]
-pub struct Run {
-    pub code: i32,
-    pub out: Vec<u8>,
-    pub err: String,
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) out: Vec<u8>,
+    pub(crate) err: String,
 }
 
 impl Run {
     #[track_caller]
-    pub fn ok(self) -> Self {
+    pub(crate) fn ok(self) -> Self {
         assert_eq!(self.code, 0, "{}", self.err);
         self
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.out.clone()).unwrap().trim_end().to_owned()
     }
 
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.out).unwrap_or_else(|_| panic!("{self:?}"))
     }
 
     #[track_caller]
-    pub fn json_lines(&self) -> Vec<Value> {
+    pub(crate) fn json_lines(&self) -> Vec<Value> {
         self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
 /// Runs a command to its end, with `input` on standard input.
-pub fn finish(command: &mut Command, input: &[u8]) -> Run {
+pub(crate) fn finish(command: &mut Command, input: &[u8]) -> Run {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -68,15 +68,15 @@ pub fn finish(command: &mut Command, input: &[u8]) -> Run {
 }
 
 /// Somebody with a profile.
-pub struct Person {
+pub(crate) struct Person {
     _dir: Option<TempDir>,
-    pub home: PathBuf,
-    pub address: String,
-    pub public_key: String,
+    pub(crate) home: PathBuf,
+    pub(crate) address: String,
+    pub(crate) public_key: String,
 }
 
 impl Person {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().join("home");
         let mut person = Self::at(&home, name);
@@ -84,7 +84,7 @@ impl Person {
         person
     }
 
-    pub fn at(home: &Path, name: &str) -> Self {
+    pub(crate) fn at(home: &Path, name: &str) -> Self {
         let mut person = Self {
             _dir: None,
             home: home.to_owned(),
@@ -97,38 +97,38 @@ impl Person {
         person
     }
 
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = program();
         command.arg("--home").arg(&self.home).args(args);
         command
     }
 
-    pub fn run(&self, args: &[&str]) -> Run {
+    pub(crate) fn run(&self, args: &[&str]) -> Run {
         finish(&mut self.command(args), b"")
     }
 
     /// Starts `up` without peers, listening on a free port.
-    pub fn up(&self) -> Daemon {
+    pub(crate) fn up(&self) -> Daemon {
         Daemon::start(self, &["--listen", "tcp://127.0.0.1:0"])
     }
 
     /// Starts `up` as a peer of another one.
-    pub fn up_beside(&self, other: &Daemon) -> Daemon {
+    pub(crate) fn up_beside(&self, other: &Daemon) -> Daemon {
         Daemon::start(self, &["--peer", &other.endpoint(self)])
     }
 }
 
 /// A running `up`; killed when dropped.
-pub struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     home: PathBuf,
-    pub ready: String,
+    pub(crate) ready: String,
     stdout: BufReader<ChildStdout>,
     log: Option<JoinHandle<String>>,
 }
 
 impl Daemon {
-    pub fn start(person: &Person, options: &[&str]) -> Self {
+    pub(crate) fn start(person: &Person, options: &[&str]) -> Self {
         let mut command = person.command(&["up", "--no-discovery"]);
         let mut child =
             command.args(options).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -148,23 +148,23 @@ impl Daemon {
         Self { child, home, ready: ready.trim_end().to_owned(), stdout, log: Some(log) }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Where others reach this one.
-    pub fn endpoint(&self, _anybody: &Person) -> String {
+    pub(crate) fn endpoint(&self, _anybody: &Person) -> String {
         let status = self.call("status", json!({}));
         status["listening"][0].as_str().unwrap().to_owned()
     }
 
     /// One request over a connection of its own.
-    pub fn call(&self, method: &str, params: Value) -> Value {
+    pub(crate) fn call(&self, method: &str, params: Value) -> Value {
         Control::connect(&self.home).call(method, params)
     }
 
     /// Returns once `condition` holds; looks again at each event of the phone.
-    pub fn wait_until(&self, mut condition: impl FnMut() -> bool) {
+    pub(crate) fn wait_until(&self, mut condition: impl FnMut() -> bool) {
         let mut control = Control::connect(&self.home);
         let mut cursor = json!(0);
         while !condition() {
@@ -173,14 +173,14 @@ impl Daemon {
         }
     }
 
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
     /// Ends it by a signal; returns its exit code (none when the signal killed it), what else it
     /// had printed, and its log.
-    pub fn end(mut self, signal: &str) -> (Option<i32>, String, String) {
+    pub(crate) fn end(mut self, signal: &str) -> (Option<i32>, String, String) {
         self.signal(signal);
         let code = self.child.wait().unwrap().code();
         let mut rest = String::new();
@@ -197,30 +197,30 @@ impl Drop for Daemon {
 }
 
 /// A connection to a control socket.
-pub struct Control {
+pub(crate) struct Control {
     reader: BufReader<UnixStream>,
     next_id: u64,
 }
 
 impl Control {
-    pub fn connect(home: &Path) -> Self {
+    pub(crate) fn connect(home: &Path) -> Self {
         let stream = UnixStream::connect(home.join("control.sock")).unwrap();
         Self { reader: BufReader::new(stream), next_id: 1 }
     }
 
-    pub fn send(&mut self, text: &str) {
+    pub(crate) fn send(&mut self, text: &str) {
         let stream = self.reader.get_mut();
         stream.write_all(text.as_bytes()).unwrap();
         stream.write_all(b"\n").unwrap();
     }
 
-    pub fn receive(&mut self) -> Value {
+    pub(crate) fn receive(&mut self) -> Value {
         let mut line = String::new();
         self.reader.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line:?}"))
     }
 
-    pub fn call(&mut self, method: &str, params: Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
         let id = self.next_id;
         self.next_id += 1;
         let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
