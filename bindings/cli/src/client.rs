@@ -1,5 +1,7 @@
 //! The command's end of the control socket.
 
+use std::io::ErrorKind;
+
 use serde_json::Value;
 use threephone::Home;
 use tokio::io::{AsyncWriteExt, BufReader};
@@ -42,7 +44,13 @@ impl Client {
             Request { jsonrpc: Version, id: Some(id.clone()), method: method.into(), params };
         self.writer.write_all(&rpc::line(&request)).await.map_err(|_| gone())?;
         loop {
-            let line = rpc::read_line(&mut self.reader).await.map_err(|_| gone())?;
+            let line =
+                rpc::read_line(&mut self.reader).await.map_err(|error| match error.kind() {
+                    ErrorKind::InvalidData => {
+                        CliError::failed("the answer is too long; ask for less, with --limit")
+                    }
+                    _ => gone(),
+                })?;
             let line = line.ok_or_else(gone)?;
             let reply: Reply = serde_json::from_slice(&line).map_err(|error| {
                 CliError::Failed(format!(
