@@ -1,0 +1,39 @@
+//! The command line.
+
+use clap::{Parser, ValueEnum};
+
+/// Measures latencies and rates, and fails when one is not what it must be.
+#[derive(Debug, Parser)]
+#[command(name = "threephone-bench")]
+pub(crate) struct Args {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Exit 0 whatever the figures are
+    #[arg(long)]
+    pub(crate) no_check: bool,
+    /// How many runs each median is of
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) runs: u32,
+    /// Measure only these parts
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(crate) only: Vec<Part>,
+}
+
+/// What can be measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Messages between nodes
+    Bus,
+    /// Single lines between phones
+    Chat,
+    /// A full outbox between phones
+    Drain,
+}
+
+impl Args {
+    /// Whether a part is asked for; without a choice all are.
+    pub(crate) fn takes(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+}

@@ -1,0 +1,73 @@
+//! Every figure that is measured, with what it must be.
+
+/// What a figure must be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Must {
+    /// Only shown.
+    Nothing,
+    /// The median may not lie above.
+    AtMost(f64),
+    /// The median may not lie below.
+    AtLeast(f64),
+}
+
+/// What is measured, and on whom.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Figure {
+    /// The work.
+    pub(crate) what: &'static str,
+    /// Who does it.
+    pub(crate) who: &'static str,
+    /// The unit of the values.
+    pub(crate) unit: &'static str,
+    /// The bound.
+    pub(crate) must: Must,
+}
+
+const OURS: &str = "3Phone";
+const STOCK: &str = "stock, over HTTP";
+const DIRECT: &str = "bus, 100 bytes";
+const ROUTED: &str = "bus, 100 bytes, one router between";
+const BULK: &str = "bus, 1,000,000 bytes";
+
+const fn figure(what: &'static str, who: &'static str, unit: &'static str, must: Must) -> Figure {
+    Figure { what, who, unit, must }
+}
+
+/// A short message over one link.
+pub(crate) const BUS: Figure = figure(DIRECT, OURS, "ms", Must::AtMost(2.0));
+/// The same between stock daemons.
+pub(crate) const BUS_STOCK: Figure = figure(DIRECT, STOCK, "ms", Must::Nothing);
+/// A short message over two links.
+pub(crate) const ROUTER: Figure = figure(ROUTED, OURS, "ms", Must::AtMost(3.0));
+/// The same between our nodes over a stock router.
+pub(crate) const ROUTER_MIXED: Figure = figure(ROUTED, "3Phone, router stock", "ms", Must::Nothing);
+/// The same between stock daemons over a stock router.
+pub(crate) const ROUTER_STOCK: Figure = figure(ROUTED, STOCK, "ms", Must::Nothing);
+/// A long message over one link.
+pub(crate) const LONG: Figure = figure(BULK, OURS, "ms", Must::Nothing);
+/// The same between stock daemons.
+pub(crate) const LONG_STOCK: Figure = figure(BULK, STOCK, "ms", Must::Nothing);
+/// What the stock daemon's API takes by itself.
+pub(crate) const HTTP: Figure = figure("one request to the HTTP API", "stock", "ms", Must::Nothing);
+/// From `send` to the receiver's event.
+pub(crate) const LINE: Figure =
+    figure("chat line, send to event, 5 ms a sync", OURS, "ms", Must::AtMost(15.0));
+/// From `send` until the sender knows that it is durable at the receiver.
+pub(crate) const LINE_DELIVERED: Figure =
+    figure("chat line, send to delivered, 5 ms a sync", OURS, "ms", Must::Nothing);
+/// Syncs of the sender on the way of a line.
+pub(crate) const SYNCS_SENDER: Figure =
+    figure("syncs on a line's way, median", "3Phone, sender", "", Must::AtMost(1.0));
+/// Syncs of the receiver on the way of a line.
+pub(crate) const SYNCS_RECEIVER: Figure =
+    figure("syncs on a line's way, median", "3Phone, receiver", "", Must::AtMost(1.0));
+/// A full outbox, until everything is applied and acknowledged.
+pub(crate) const DRAIN: Figure =
+    figure("10,000 lines drained, 5 ms a sync", OURS, "lines/s", Must::AtLeast(1000.0));
+/// Syncs of the sender meanwhile.
+pub(crate) const DRAIN_SYNCS_SENDER: Figure =
+    figure("syncs while 10,000 lines drain", "3Phone, sender", "", Must::Nothing);
+/// Syncs of the receiver meanwhile.
+pub(crate) const DRAIN_SYNCS_RECEIVER: Figure =
+    figure("syncs while 10,000 lines drain", "3Phone, receiver", "", Must::Nothing);

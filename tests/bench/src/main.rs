@@ -1,0 +1,78 @@
+//! Measures what the product must reach, side by side with a stock daemon, and says whether it does.
+//!
+//! Run by hand, in release builds: `cargo run --release -p threephone-bench`. Every figure is the
+//! median of several runs; within one run the competitors take turns, so that whatever else the
+//! machine does hits all of them. Nothing here is a test: figures depend on the machine.
+
+mod args;
+mod bus;
+mod chat;
+mod figure;
+mod phone;
+mod report;
+mod stock;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Part};
+use crate::report::Report;
+
+/// Whatever went wrong; a benchmark only says so and ends.
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let mut report = Report::default();
+    if let Err(error) = measure(&args, &mut report).await {
+        progress(&format!("failed: {error}"));
+        return ExitCode::FAILURE;
+    }
+    let text = if args.json { report.json() } else { report.table() };
+    // Whoever closed the pipe has seen enough.
+    let _ = writeln!(std::io::stdout(), "{text}");
+    let missed = report.missed();
+    if args.no_check || missed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    progress(&format!("not reached: {}", missed.join("; ")));
+    ExitCode::FAILURE
+}
+
+async fn measure(args: &Args, report: &mut Report) -> Result<(), Error> {
+    if cfg!(debug_assertions) {
+        progress("this is a debug build: the figures say nothing, run it with --release");
+    }
+    let stock = stock::is_there();
+    if !stock && args.takes(Part::Bus) {
+        progress("MYCELIUM_BIN names no stock daemon: only our own nodes are measured");
+    }
+    for run in 1..=args.runs {
+        if args.takes(Part::Bus) {
+            progress(&format!("run {run} of {}: bus, our nodes", args.runs));
+            bus::measure(report).await?;
+            if stock {
+                progress(&format!("run {run} of {}: bus, stock daemons", args.runs));
+                bus::measure_through_stock(report).await?;
+                tokio::task::block_in_place(|| stock::measure(report))?;
+            }
+        }
+        if args.takes(Part::Chat) {
+            progress(&format!("run {run} of {}: chat, one line at a time", args.runs));
+            chat::measure_latency(report).await?;
+        }
+        if args.takes(Part::Drain) {
+            progress(&format!("run {run} of {}: chat, a full outbox", args.runs));
+            chat::measure_drain(report).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells whoever waits; results alone go to standard output.
+fn progress(text: &str) {
+    let _ = writeln!(std::io::stderr(), "bench: {text}");
+}
