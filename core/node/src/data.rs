@@ -6,17 +6,23 @@
 #![warn(clippy::indexing_slicing, clippy::string_slice)]
 
 mod icmp;
+mod inner;
+mod rate;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::Ipv6Addr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 
 pub use self::icmp::IcmpError;
+use self::inner::is_honest_ip;
+use self::rate::RateLimit;
 use self::waiting::Waiting;
 use crate::identity::SecretKey;
 use crate::limits::DataLimits;
@@ -32,7 +38,6 @@ const TYPE_ICMP: u8 = 2;
 /// What a packet starts with; the first hop counts already.
 const HOP_LIMIT: u8 = 64;
 const USER_HEADER: usize = 4;
-const L3_HEADER: usize = 40;
 
 /// What the data plane hands on.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,8 +73,8 @@ pub(crate) struct DataPlane {
     limits: DataLimits,
     random: ChaCha20Rng,
     sealers: HashMap<PublicKey, Option<Sealer>>,
-    outbound: Waiting<DataPacket>,
-    inbound: Waiting<DataPacket>,
+    outbound: Waiting,
+    inbound: Waiting,
     reports: RateLimit,
     counters: DataCounters,
     outputs: VecDeque<Output>,
@@ -85,8 +90,12 @@ impl DataPlane {
         let key = secret.public_key();
         Self {
             subnet: Prefix::subnet_of(key.address()),
-            outbound: Waiting::new(limits.outbound_per_subnet, limits.outbound),
-            inbound: Waiting::new(limits.inbound_per_subnet, limits.inbound),
+            outbound: Waiting::new(
+                limits.outbound_per_subnet,
+                limits.outbound,
+                limits.outbound_bytes,
+            ),
+            inbound: Waiting::new(limits.inbound_per_subnet, limits.inbound, limits.inbound_bytes),
             reports: RateLimit::new(limits.errors_per_second, now),
             counters: DataCounters::default(),
             sealers: HashMap::new(),
@@ -324,49 +333,7 @@ impl DataPlane {
     }
 }
 
-/// The check an inner IP packet must pass (spec 7.4): it is one, and says of its ends what the
-/// outer header says.
-fn is_honest_ip(body: &[u8], source: Ipv6Addr, destination: Ipv6Addr) -> bool {
-    let Some((header, rest)) = body.split_first_chunk::<L3_HEADER>() else { return false };
-    let [version, _, _, _, high, low, _, _, ends @ ..] = header;
-    let length = usize::from(u16::from_be_bytes([*high, *low]));
-    let (inner_source, inner_destination) = ends.split_at(16);
-    version >> 4 == 6
-        && length == rest.len()
-        && inner_source == source.octets()
-        && inner_destination == destination.octets()
-}
-
 /// The upper half of an address, which names a node.
 pub(crate) fn subnet_bits(address: Ipv6Addr) -> u64 {
     (subnet(address).to_bits() >> 64) as u64
-}
-
-/// Error reports per second, in all and for each source.
-struct RateLimit {
-    per_second: u32,
-    second: Instant,
-    sent: u32,
-    sources: HashMap<u64, u32>,
-}
-
-impl RateLimit {
-    fn new(per_second: u32, now: Instant) -> Self {
-        Self { per_second, second: now, sent: 0, sources: HashMap::new() }
-    }
-
-    fn allows(&mut self, source: u64, now: Instant) -> bool {
-        if now.saturating_duration_since(self.second) >= Duration::from_secs(1) {
-            self.second = now;
-            self.sent = 0;
-            self.sources.clear();
-        }
-        let for_source = self.sources.get(&source).copied().unwrap_or(0);
-        if self.sent >= self.per_second || for_source > self.per_second / 10 {
-            return false;
-        }
-        self.sources.insert(source, for_source + 1);
-        self.sent += 1;
-        true
-    }
 }

@@ -6,6 +6,8 @@
 
 use crate::router::RouterLimits;
 
+const MIB: usize = 1 << 20;
+
 /// Bounds of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Limits {
@@ -24,12 +26,16 @@ pub struct DataLimits {
     pub ciphers: usize,
     /// Packets waiting for a route to one /64.
     pub outbound_per_subnet: usize,
-    /// Packets waiting for a route in all; up to 1.4 KB each.
+    /// Packets waiting for a route in all.
     pub outbound: usize,
+    /// Bytes of those; an eighth of it for one /64.
+    pub outbound_bytes: usize,
     /// Packets from one /64 waiting for the key of their sender.
     pub inbound_per_subnet: usize,
     /// Packets waiting for the key of their sender in all.
     pub inbound: usize,
+    /// Bytes of those; an eighth of it for one /64.
+    pub inbound_bytes: usize,
     /// Error reports sent per second in all; to one /64 a tenth of that.
     pub errors_per_second: u32,
 }
@@ -40,8 +46,10 @@ impl Default for DataLimits {
             ciphers: 4096,
             outbound_per_subnet: 1000,
             outbound: 10_000,
+            outbound_bytes: 16 * MIB,
             inbound_per_subnet: 100,
             inbound: 2000,
+            inbound_bytes: 4 * MIB,
             errors_per_second: 100,
         }
     }
@@ -79,8 +87,6 @@ pub struct BusLimits {
     /// Ids of completed messages remembered in all; about 60 bytes each.
     pub completed: usize,
 }
-
-const MIB: usize = 1 << 20;
 
 impl Default for BusLimits {
     fn default() -> Self {

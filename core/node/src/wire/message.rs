@@ -243,7 +243,11 @@ fn decode_chunk(packet: &Bytes, mut header: &[u8]) -> Option<MessageBody> {
         (take_u64(&mut header)?, take_u64(&mut header)?, take_u64(&mut header)?);
     let mut data = packet.clone();
     data.advance(CHUNK_HEADER_LENGTH);
-    data.truncate(usize::try_from(size).unwrap_or(usize::MAX));
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    if let Some(part) = data.get(..size).filter(|part| part.len() < data.len()) {
+        // Kept as a slice, a byte would hold a whole packet that nobody counts.
+        data = Bytes::copy_from_slice(part);
+    }
     Some(MessageBody::Chunk { index, offset, data })
 }
 
