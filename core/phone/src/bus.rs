@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use threephone_address::Target;
+use threephone_address::{Target, same_subnet};
 use threephone_node::{MessageId, Node, ReceivedMessage, SendState, TopicFilter};
 
 use crate::{PhoneError, TOPIC};
@@ -23,7 +23,7 @@ impl Bus {
     /// Queues a message in the node, with or without a route; it is tried for five minutes.
     ///
     /// # Errors
-    /// [`PhoneError::ReservedTopic`], or why the node did not take it.
+    /// [`PhoneError::ReservedTopic`], [`PhoneError::ToSelf`], or why the node did not take it.
     pub async fn send(
         &self,
         to: Target,
@@ -31,6 +31,9 @@ impl Bus {
         payload: Bytes,
     ) -> Result<MessageId, PhoneError> {
         not_reserved(topic)?;
+        if same_subnet(to.address(), self.node.address()) {
+            return Err(PhoneError::ToSelf);
+        }
         Ok(self.node.send(to, topic, payload).await?)
     }
 

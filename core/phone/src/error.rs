@@ -85,6 +85,9 @@ pub enum PhoneError {
     /// A topic that the product keeps for itself.
     #[error("the topic '{0}' is the product's own; use another one")]
     ReservedTopic(String),
+    /// A message to an address of this node, which no link carries.
+    #[error("that address is this node's own")]
+    ToSelf,
     /// The profile remembers as many peers as it may.
     #[error("{limit} peers are remembered already; remove one first")]
     TooManyPeers {

@@ -246,10 +246,8 @@ async fn store_lines(phones: &[(&str, &Phone, &Home)]) -> Result<Vec<String>, Cl
         }
         for mail in mails(phone.mail()).await? {
             let (size, files) = (bytes(mail.size), mail.attachments);
-            out.push(format!(
-                "  mail  [{}]  {}  ({size}, {files} file)",
-                mail.mailbox, mail.subject
-            ));
+            let (mailbox, subject) = (mail.mailbox, mail.subject);
+            out.push(format!("  mail  [{mailbox}]  {subject}  ({size}, files: {files})"));
         }
     }
     Ok(out)

@@ -79,3 +79,12 @@ fn a_message_is_queued_without_a_route_and_goes_when_there_is_one() {
     assert_eq!(got[0]["id"], id.as_str());
     assert_eq!(got[1]["payload"], BASE64.encode(b"later"));
 }
+
+#[test]
+fn a_message_to_oneself_is_refused() {
+    let ann = Person::new("Ann");
+    let _up = ann.up();
+    let run = ann.run(&["bus", "send", &ann.address, "hello"]);
+    assert_eq!((run.code, run.out.len()), (1, 0));
+    assert!(run.err.contains("own"), "{}", run.err);
+}
