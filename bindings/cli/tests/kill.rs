@@ -5,7 +5,7 @@
 //! moment is the machine's. The test waits for answers and events, never for the clock.
 
 // A test that cannot go on should stop.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 // The other tests use more of it.
 #[allow(dead_code)]
