@@ -237,6 +237,7 @@ impl Router {
     pub fn handle_tlv(&mut self, link: LinkId, tlv: Tlv, now: Instant) {
         let Some(neighbour) = self.neighbours.get_mut(&link) else { return };
         match tlv {
+            Tlv::Hello(_) if !neighbour.hellos.take(now) => {} // a flood: one is due in 20 s
             Tlv::Hello(_) => {
                 let ihu = Ihu { rxcost: neighbour.cost(), interval: IHU_INTERVAL };
                 self.send(link, Tlv::Ihu(ihu));
@@ -393,8 +394,15 @@ impl Router {
         self.neighbours.get(&link).map_or(metric::INFINITE, Neighbour::cost)
     }
 
+    /// Queues a TLV. When too much is queued, talk about other nodes is dropped; what the life of
+    /// the link depends on is not, and there is little of it: peers cannot ask for it without limit.
     fn send(&mut self, link: LinkId, tlv: Tlv) {
-        if self.outputs.len() < self.config.limits.outputs {
+        let vital = match &tlv {
+            Tlv::Hello(_) | Tlv::Ihu(_) => true,
+            Tlv::Update(update) => update.prefix == self.config.prefix,
+            Tlv::RouteRequest(_) | Tlv::SeqnoRequest(_) => false,
+        };
+        if vital || self.outputs.len() < self.config.limits.outputs {
             self.outputs.push_back(RouterOutput::Send { link, tlv });
         }
     }

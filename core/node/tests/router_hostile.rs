@@ -257,6 +257,42 @@ fn routes_end_after_three_and_a_half_intervals_and_are_refreshed_when_used() {
 }
 
 #[test]
+fn a_flood_of_hellos_gets_twenty_answers_and_then_one_a_second() {
+    let (mut router, now) = alice(RouterLimits::default());
+    let hello = Tlv::Hello(Hello { seqno: 0, interval: 2000 });
+    let mut answers = |at| {
+        (0..1000).for_each(|_| router.handle_tlv(A, hello.clone(), at));
+        sent(&mut router).len()
+    };
+    assert_eq!(answers(now), 20);
+    assert_eq!(answers(now + Duration::from_secs(3)), 3);
+    assert_eq!(answers(now + Duration::from_secs(60)), 20);
+}
+
+#[test]
+fn a_full_output_queue_drops_talk_about_others_and_no_sign_of_life() {
+    let (mut router, now) = alice(RouterLimits { outputs: 3, ..RouterLimits::default() });
+    for number in 10..20 {
+        router.handle_tlv(A, Tlv::Update(update(number, 0, 5)), now);
+    }
+    router.handle_tlv(A, Tlv::Hello(Hello { seqno: 0, interval: 2000 }), now);
+    router.link_up(LinkId(3), 10, now);
+    let outputs = drain(&mut router);
+    let acquired =
+        outputs.iter().filter(|o| matches!(o, RouterOutput::RouteAcquired { .. })).count();
+    assert_eq!(acquired, 10);
+    let sent = |wanted: &dyn Fn(&Tlv) -> bool| {
+        let matches =
+            |o: &&RouterOutput| matches!(o, RouterOutput::Send { tlv, .. } if wanted(tlv));
+        outputs.iter().filter(matches).count()
+    };
+    assert_eq!(sent(&|tlv| matches!(tlv, Tlv::Ihu(_))), 1);
+    assert_eq!(sent(&|tlv| matches!(tlv, Tlv::Hello(_))), 1);
+    assert_eq!(sent(&|tlv| *tlv == Tlv::Update(update(0, 0, 0))), 1);
+    assert!(outputs.len() <= 3 + 10 + 3);
+}
+
+#[test]
 fn links_beyond_the_limit_are_closed() {
     let (mut router, now) = alice(RouterLimits { links: 2, ..RouterLimits::default() });
     router.link_up(LinkId(3), 10, now);

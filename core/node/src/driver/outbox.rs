@@ -10,8 +10,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::sync::Notify;
 
-/// A table dump of a large network is the largest burst of control; 16384 Updates are 1.1 MB.
-const CONTROL_PACKETS: usize = 16_384;
+/// The largest burst of control comes when a peer is lost: all others are told of every route it
+/// had. At the 32,768 routes a peer may have that is 2.2 MB; another such burst may still be under
+/// way. A link that cannot be rid of that much is stuck.
+const CONTROL_BYTES: usize = 6 * 1024 * 1024;
 /// Short packets cost more to hold than their bytes say.
 const DATA_PACKETS: usize = 8_192;
 /// A third of a second on a link of 100 Mbit/s: longer queues only add delay.
@@ -42,7 +44,8 @@ pub(crate) struct Outbox {
 
 #[derive(Debug, Default)]
 struct Queues {
-    control: VecDeque<Bytes>,
+    /// One packet after the other. They need not be told apart: no data goes before the last.
+    control: BytesMut,
     data: VecDeque<Bytes>,
     data_bytes: usize,
     finished: bool,
@@ -51,11 +54,11 @@ struct Queues {
 impl Outbox {
     pub(crate) fn push_control(&self, packet: Bytes) -> Pushed {
         let mut queues = self.lock();
-        if queues.control.len() >= CONTROL_PACKETS {
+        if queues.control.len() + packet.len() > CONTROL_BYTES {
             return Pushed::Stuck;
         }
         let wake = queues.is_empty();
-        queues.control.push_back(packet);
+        queues.control.extend_from_slice(&packet);
         Pushed::Queued { wake }
     }
 
@@ -110,19 +113,22 @@ impl Queues {
         self.control.is_empty() && self.data.is_empty()
     }
 
-    /// At least one packet if there is any, however large.
+    /// Some of what is there, if anything is: control first, then data packets, at least one and
+    /// however large when there is no control.
     fn take_batch(&mut self, batch: &mut BytesMut) -> bool {
-        for taken in 0..BATCH_PACKETS {
-            let Some(next) = self.control.front().or(self.data.front()) else { return taken > 0 };
-            if taken > 0 && batch.len() + next.len() > BATCH_BYTES {
-                break;
-            }
-            batch.put_slice(next);
-            if self.control.pop_front().is_none() {
-                self.data_bytes -= self.data.pop_front().map_or(0, |packet| packet.len());
-            }
+        let control = self.control.len().min(BATCH_BYTES);
+        batch.put_slice(&self.control.split_to(control));
+        if !self.control.is_empty() {
+            return true; // a packet may be cut here, so nothing else can follow
         }
-        true
+        self.control = BytesMut::new(); // what held a burst is given back
+        for _ in 0..BATCH_PACKETS {
+            let fits = |next: &Bytes| batch.is_empty() || batch.len() + next.len() <= BATCH_BYTES;
+            let Some(next) = self.data.pop_front_if(|next| fits(next)) else { break };
+            self.data_bytes -= next.len();
+            batch.put_slice(&next);
+        }
+        !batch.is_empty()
     }
 }
 
@@ -161,10 +167,10 @@ mod tests {
     #[test]
     fn a_full_control_queue_means_that_the_link_is_stuck() {
         let outbox = Outbox::default();
-        for _ in 0..CONTROL_PACKETS {
-            assert_ne!(outbox.push_control(Bytes::from_static(b"c")), Pushed::Stuck);
-        }
-        assert_eq!(outbox.push_control(Bytes::from_static(b"c")), Pushed::Stuck);
+        let update = Bytes::from_static(&[7; 68]);
+        let taken = std::iter::repeat_with(|| outbox.push_control(update.clone()))
+            .take_while(|pushed| *pushed != Pushed::Stuck);
+        assert_eq!(taken.count(), CONTROL_BYTES / 68);
     }
 
     #[tokio::test]
@@ -182,6 +188,24 @@ mod tests {
         assert_eq!(written(&outbox).await.len(), 30_000);
         outbox.push_data(Bytes::from(vec![0; 65_575]));
         assert_eq!(written(&outbox).await.len(), 65_575, "the largest packet of all");
+    }
+
+    #[tokio::test]
+    async fn a_burst_of_control_leaves_whole_and_in_order_before_any_data() {
+        let outbox = Outbox::default();
+        outbox.push_data(Bytes::from_static(b"data"));
+        let updates: Vec<u8> =
+            (0..32_768_u32).flat_map(|i| [i.to_be_bytes(); 17].concat()).collect();
+        for update in updates.chunks(68) {
+            assert_eq!(outbox.push_control(Bytes::copy_from_slice(update)), QUEUED);
+        }
+        let mut all = Vec::new();
+        while all.len() < updates.len() + 4 {
+            let batch = written(&outbox).await;
+            assert!(batch.len() <= BATCH_BYTES);
+            all.extend(batch);
+        }
+        assert!(all[..updates.len()] == updates && &all[updates.len()..] == b"data");
     }
 
     #[tokio::test]

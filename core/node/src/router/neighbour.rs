@@ -10,6 +10,8 @@ use super::bucket::Bucket;
 
 pub(super) const DEAD_AFTER: Duration = Duration::from_secs(43);
 const INITIAL_COST: u16 = 1000;
+/// Hellos answered at once, and then one a second. Peers send one in twenty seconds.
+const HELLO_BURST: u32 = 20;
 
 #[derive(Debug)]
 pub(super) struct Neighbour {
@@ -18,6 +20,8 @@ pub(super) struct Neighbour {
     hello_seqno: u16,
     /// When the Hello was sent that waits for its IHU.
     open_hello: Option<Instant>,
+    /// How often it may ask us for a sign of life.
+    pub(super) hellos: Bucket,
     /// How often it may ask us for routes or newer sequence numbers.
     pub(super) requests: Bucket,
     /// How often it may ask for the full table.
@@ -33,6 +37,7 @@ impl Neighbour {
             smoothed: INITIAL_COST,
             hello_seqno: 0,
             open_hello: None,
+            hellos: Bucket::new(HELLO_BURST, Duration::from_secs(1), now),
             requests: Bucket::new(limits.requests_burst, request_interval, now),
             wildcards: Bucket::new(limits.wildcards_burst, wildcard_interval, now),
         }

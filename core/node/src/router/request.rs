@@ -58,7 +58,10 @@ impl Router {
             return;
         }
         let selected = self.table.iter().filter(|(_, entry)| entry.selected && entry.link != link);
-        let routes: Vec<(Prefix, Entry)> = selected.map(|(p, entry)| (p, *entry)).collect();
+        // More than this a link takes at once only from a peer that reads fast.
+        let most = self.config.limits.prefixes_per_link;
+        let routes: Vec<(Prefix, Entry)> =
+            selected.take(most).map(|(p, entry)| (p, *entry)).collect();
         for (prefix, route) in routes {
             self.send_route(link, prefix, &route, now);
         }

@@ -6,10 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::deadline::Deadlines;
 use crate::{LinkId, Prefix, RouterId};
+
+/// A route that no packet took for this long may make room for another.
+const IN_USE: Duration = Duration::from_secs(600);
 
 /// A route through one neighbour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,12 +162,13 @@ impl RouteTable {
         }
     }
 
-    /// A prefix of this neighbour no packet ever went to, among the few that follow `from`: a
+    /// A prefix of this neighbour no packet went to for a while, among the few that follow `from`: a
     /// sample, because looking for the best victim would make an attacker's flood expensive.
-    pub(super) fn unused_after(&self, link: LinkId, from: Prefix) -> Option<Prefix> {
+    pub(super) fn unused_after(&self, link: LinkId, from: Prefix, now: Instant) -> Option<Prefix> {
         let prefixes = self.by_link.get(&link)?;
         let sample = prefixes.range(from..).chain(prefixes.range(..from)).take(16);
-        sample.copied().find(|prefix| !self.used.contains_key(prefix))
+        let recent = |at: &Instant| now.saturating_duration_since(*at) < IN_USE;
+        sample.copied().find(|prefix| !self.used.get(prefix).is_some_and(recent))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Prefix, &Entry)> {
@@ -174,8 +178,6 @@ impl RouteTable {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::PublicKey;
 
@@ -215,6 +217,18 @@ mod tests {
         assert!(table.sets.is_empty() && table.lengths.is_empty() && table.by_link.is_empty());
         assert!(table.used.is_empty() && table.next_timeout().is_none());
         assert_eq!(table.count(), 0);
+    }
+
+    #[test]
+    fn a_route_in_use_makes_no_room_until_it_is_left_alone() {
+        let now = Instant::now();
+        let mut table = RouteTable::new();
+        let prefix = "400::/64".parse().unwrap();
+        table.insert(prefix, entry(1), now);
+        assert_eq!(table.unused_after(LinkId(1), prefix, now), Some(prefix));
+        table.mark_used(prefix, now);
+        assert_eq!(table.unused_after(LinkId(1), prefix, now + IN_USE / 2), None);
+        assert_eq!(table.unused_after(LinkId(1), prefix, now + IN_USE), Some(prefix));
     }
 
     #[test]

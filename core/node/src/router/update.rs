@@ -95,7 +95,7 @@ impl Router {
     }
 
     /// Whether one more entry fits. What was asked for, and direct neighbours, push out a route of
-    /// the same peer that was never used; what nobody asked for does not.
+    /// the same peer that is not in use; what nobody asked for does not.
     fn make_room(&mut self, link: LinkId, update: &Update, now: Instant) -> bool {
         let limits = &self.config.limits;
         if self.table.count_of(link) < limits.prefixes_per_link
@@ -108,7 +108,7 @@ impl Router {
             return false;
         }
         let from = self.random_prefix();
-        let Some(victim) = self.table.unused_after(link, from) else { return false };
+        let Some(victim) = self.table.unused_after(link, from, now) else { return false };
         self.drop_entry(victim, link, now);
         true
     }
