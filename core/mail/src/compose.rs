@@ -8,12 +8,12 @@ use std::net::Ipv6Addr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::address::Envelope;
-use lettre::message::header::ContentType;
-use lettre::message::{Mailbox, MessageBuilder, MultiPart, SinglePart};
+use lettre::message::header::{Cc, ContentType, From, To};
+use lettre::message::{Mailbox, Mailboxes, MessageBuilder, MultiPart, SinglePart};
 use lettre::{Address, Message};
 use threephone_address::{MailTarget, Target};
 
-use crate::{Attachment, MailDraft, MailError};
+use crate::{Attachment, MailDraft, MailError, parse};
 
 /// RFC 5321 allows a local part of 64 octets.
 const MAX_LOCAL_PART: usize = 64;
@@ -45,6 +45,9 @@ pub fn local_part(name: &str) -> String {
 }
 
 /// The finished mail from `name` at `own`. `id` makes the Message-ID and must be unique.
+///
+/// Receivers refuse a mail whose `From` they cannot read as ours. Should a name ever come out so,
+/// the mail goes without the name rather than not at all.
 pub(crate) fn compose(
     draft: &MailDraft,
     name: &str,
@@ -52,26 +55,50 @@ pub(crate) fn compose(
     id: &str,
     now_ms: i64,
 ) -> Result<Vec<u8>, MailError> {
-    let sender = Address::new_dangerous(local_part(name), format!("[IPv6:{own}]"));
+    for name in [Some(name), None] {
+        let raw = write(draft, name, own, id, now_ms)?;
+        if parse::author(&raw) == Some(own) {
+            return Ok(raw);
+        }
+    }
+    Err(compose_error("its From cannot be read back"))
+}
+
+fn write(
+    draft: &MailDraft,
+    name: Option<&str>,
+    own: Ipv6Addr,
+    id: &str,
+    now_ms: i64,
+) -> Result<Vec<u8>, MailError> {
+    let local = local_part(name.unwrap_or_default());
+    let sender = Address::new_dangerous(local, format!("[IPv6:{own}]"));
+    let name = name.map(one_line).filter(|name| !name.is_empty());
     let millis = u64::try_from(now_ms.clamp(0, MAX_DATE_MS)).unwrap_or(0);
-    // The envelope is ours; the builder only wants one so as not to derive it from the fields.
-    let envelope =
-        Envelope::new(Some(sender.clone()), vec![sender.clone()]).map_err(compose_error)?;
-    let name = one_line(name);
-    let name = Some(name).filter(|name| !name.trim().is_empty());
-    let mut builder = Message::builder()
-        .envelope(envelope)
+    let builder = Message::builder()
         .date(UNIX_EPOCH + Duration::from_millis(millis))
         .message_id(Some(format!("<{id}@[IPv6:{own}]>")))
-        .from(Mailbox::new(name, sender))
         .subject(one_line(&draft.subject));
-    for to in &draft.to {
-        builder = builder.to(mailbox(to));
+    let mut message = body(placeholder(builder)?, draft)?;
+    let headers = message.headers_mut();
+    headers.set(From::from(Mailboxes::from(Mailbox::new(name, sender))));
+    // A To field must not be empty; a mail that is all copies has none.
+    if !draft.to.is_empty() {
+        headers.set(To::from(draft.to.iter().map(mailbox).collect::<Mailboxes>()));
     }
-    for cc in &draft.cc {
-        builder = builder.cc(mailbox(cc));
+    if !draft.cc.is_empty() {
+        headers.set(Cc::from(draft.cc.iter().map(mailbox).collect::<Mailboxes>()));
     }
-    Ok(body(builder, draft)?.formatted())
+    Ok(message.formatted())
+}
+
+/// A sender that satisfies the builder until the real one takes its place: it reads the fields it
+/// has written, and cannot read addresses like ours.
+fn placeholder(builder: MessageBuilder) -> Result<MessageBuilder, MailError> {
+    let nobody = Address::new("nobody", "localhost").map_err(compose_error)?;
+    let envelope =
+        Envelope::new(Some(nobody.clone()), vec![nobody.clone()]).map_err(compose_error)?;
+    Ok(builder.envelope(envelope).from(Mailbox::new(None, nobody)))
 }
 
 fn body(builder: MessageBuilder, draft: &MailDraft) -> Result<Message, MailError> {
@@ -131,8 +158,11 @@ fn mailbox(to: &MailTarget) -> Mailbox {
     Mailbox::new(None, Address::new_dangerous(local, domain))
 }
 
+/// One line, one space at a time: the builder loses spaces between encoded words where there are
+/// two.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let words = text.split(|c: char| c == ' ' || c.is_control()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn compose_error(error: impl std::fmt::Display) -> MailError {
@@ -157,8 +187,102 @@ mod tests {
         }
     }
 
+    const OWN: &str = "520:c662:fd00:9e92:5d99:34ed:ab8:82ab";
+
+    /// The mail before any fallback.
+    fn written(name: &str, draft: &MailDraft) -> Vec<u8> {
+        write(draft, Some(name), OWN.parse().unwrap(), "1", 1_700_000_000_000).unwrap()
+    }
+
+    fn check(name: &str) {
+        let raw = written(name, &MailDraft { to: vec![ben()], ..MailDraft::default() });
+        assert_eq!(parse::author(&raw), OWN.parse().ok(), "{}", String::from_utf8_lossy(&raw));
+        let from = parse::summary(&raw).from;
+        let (shown, address) = from.rsplit_once(" <").unwrap_or(("", &from));
+        assert!(address.trim_end_matches('>').ends_with(&format!("@[IPv6:{OWN}]")), "{from}");
+        let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let start: String = one_line(name).chars().take(200).collect();
+        assert_eq!(plain(shown), plain(&start), "{}", String::from_utf8_lossy(&raw));
+    }
+
+    fn ben() -> MailTarget {
+        "ben@[IPv6:400::2]".parse().unwrap()
+    }
+
+    #[test]
+    fn every_name_a_person_may_have_passes_the_receivers_check_and_reads_back() {
+        for name in [
+            "Ann",
+            "Ann (work)",
+            "Łucja \"L\" Ö",
+            "Lee, Ann",
+            "\"Ann\"",
+            "Ann \\ Lee",
+            "ann@[IPv6:400::9]",
+            "Ann <eve@[IPv6:400::9]>",
+            "team: Ann;",
+            "=?utf-8?q?Eve?=",
+            "山田 太郎",
+            "👩‍👩‍👧 Ann 🎉",
+            "a b  c",
+            ";",
+            "",
+            " ",
+        ] {
+            check(name);
+        }
+        check(&"x".repeat(2000));
+        check(&"Ann Lee ".repeat(200));
+        check(&"Łucja \"L\", ".repeat(100));
+        check(&"🎉".repeat(500));
+    }
+
+    #[test]
+    fn the_welcome_letter_is_a_draft_that_keeps_everything() {
+        let raw = include_bytes!("../../../fixtures/mail/welcome.eml");
+        let draft = MailDraft::from_eml(raw).unwrap();
+        let again =
+            MailDraft::from_eml(&written("Ann", &MailDraft { to: vec![ben()], ..draft.clone() }));
+        let (before, after) = (draft, again.unwrap());
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(lines(&after.text), lines(&before.text));
+        assert_eq!(after.html.as_deref().map(lines), before.html.as_deref().map(lines));
+        assert_eq!((&after.subject, &after.attachments), (&before.subject, &before.attachments));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn any_name_passes_the_receivers_check(
+            name in prop_oneof![any::<String>(), "[ -~]{0,200}", "[a-zŁ\"(),<>@:;\\[\\]=? 🎉\\\\]{0,80}"]
+        ) {
+            let raw = written(&name, &MailDraft { to: vec![ben()], ..MailDraft::default() });
+            prop_assert_eq!(
+                parse::author(&raw), OWN.parse().ok(), "{}", String::from_utf8_lossy(&raw)
+            );
+        }
+
+        #[test]
+        fn text_subject_and_files_arrive_as_they_were(
+            subject in "\\PC{0,200}",
+            text in "(\\PC|\n){0,300}",
+            name in "[^/\\\\\\p{Cc}]{1,80}",
+            data in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let attachments =
+                vec![Attachment { name, content_type: "image/png".into(), data: data.clone() }];
+            let to = vec![ben()];
+            let draft = MailDraft { to, subject, text, attachments, ..MailDraft::default() };
+            let raw = written("Ann", &draft);
+            let opened = parse::open(&raw);
+            let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            prop_assert_eq!(plain(&opened.text), plain(&draft.text));
+            prop_assert_eq!(plain(&parse::summary(&raw).subject), plain(&draft.subject));
+            prop_assert_eq!(parse::attachment(&raw, 0), Some(data));
+            prop_assert_eq!(&opened.attachments[0].content_type, "image/png");
+            prop_assert_eq!(plain(&opened.attachments[0].name), plain(&draft.attachments[0].name));
+        }
 
         #[test]
         fn every_local_part_is_a_dot_atom(name in any::<String>()) {

@@ -25,6 +25,8 @@ type Result<T> = std::result::Result<T, rusqlite::Error>;
 pub(crate) struct NewMail<'a> {
     pub(crate) mailbox: Mailbox,
     pub(crate) raw: &'a [u8],
+    /// BLAKE3 of `raw`.
+    pub(crate) hash: [u8; 32],
     pub(crate) summary: &'a Summary,
     pub(crate) seen: bool,
     /// Separator and trailer, for a mail from an mbox.
@@ -45,7 +47,7 @@ pub(crate) fn insert_mail(tx: &WriteTx<'_>, mail: &NewMail<'_>, now_ms: i64) -> 
     )?
     .execute(params![
         mail.mailbox.as_str(),
-        blake3::hash(mail.raw).as_bytes(),
+        mail.hash,
         integer(mail.raw.len()),
         summary.from,
         people,
@@ -61,23 +63,27 @@ pub(crate) fn insert_mail(tx: &WriteTx<'_>, mail: &NewMail<'_>, now_ms: i64) -> 
     ])?;
     let id = tx.last_insert_rowid();
     let people = format!("{} {}", summary.from, summary.to.join(" "));
+    let (subject, people) = (search::spaced(&summary.subject), search::spaced(&people));
     tx.prepare_cached(
         "INSERT INTO mail_search (rowid, subject, people, body) VALUES (?1, ?2, ?3, ?4)",
     )?
-    .execute(params![id, summary.subject, people, summary.text])?;
+    .execute(params![id, subject, people, search::spaced(&summary.text)])?;
     Ok(MailId(id))
 }
 
-pub(crate) fn find_duplicate(
+/// The mail in `mailbox` with the bytes of `hash`, after `skip` others with the same.
+pub(crate) fn find_copy(
     db: &Connection,
     mailbox: Mailbox,
-    raw: &[u8],
+    hash: &[u8; 32],
+    skip: usize,
 ) -> Result<Option<MailId>> {
-    db.prepare_cached("SELECT id FROM mail_message WHERE hash = ?1 AND mailbox = ?2 LIMIT 1")?
-        .query_row(params![blake3::hash(raw).as_bytes(), mailbox.as_str()], |row| {
-            row.get(0).map(MailId)
-        })
-        .optional()
+    db.prepare_cached(
+        "SELECT id FROM mail_message WHERE hash = ?1 AND mailbox = ?2 \
+         ORDER BY id LIMIT 1 OFFSET ?3",
+    )?
+    .query_row(params![hash, mailbox.as_str(), integer(skip)], |row| row.get(0).map(MailId))
+    .optional()
 }
 
 pub(crate) fn insert_recipient(
@@ -245,6 +251,20 @@ mod tests {
             lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
         };
         rows.map(|row| row.map(|(name, sql)| (name, plain(sql))).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_index_forgets_a_row_that_is_deleted() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(&ROOM.migrations.concat()).unwrap();
+        let found = || -> i64 {
+            let sql = "SELECT count(*) FROM mail_search WHERE mail_search MATCH '\"apple\"'";
+            db.query_row(sql, [], |row| row.get(0)).unwrap()
+        };
+        db.execute("INSERT INTO mail_search (rowid, subject) VALUES (7, 'an apple')", []).unwrap();
+        assert_eq!(found(), 1);
+        db.execute("DELETE FROM mail_search WHERE rowid = 7", []).unwrap();
+        assert_eq!(found(), 0);
     }
 
     #[test]

@@ -51,6 +51,7 @@ impl Inbound for MailInbound {
         let mail = NewMail {
             mailbox: Mailbox::Inbox,
             raw: body,
+            hash: *blake3::hash(body).as_bytes(),
             summary: &summary,
             seen: false,
             around: None,

@@ -9,9 +9,10 @@ use threephone_address::MailTarget;
 
 /// The largest mail that is sent or accepted, in bytes as it travels (attachments base64-encoded).
 ///
-/// A mail is the body of one envelope, and an envelope is one message of the network's bus, which
-/// carries 1.3 MB. In files that is about 940 kB. Larger mail needs blobs, which come later.
-pub const MAX_MAIL_BYTES: usize = 1_300_000;
+/// A mail is the body of one envelope, and an envelope is one message of the network's bus, of which
+/// every node takes about 1.3 MB. In files that is about 940 kB. Larger mail needs blobs, which come
+/// later.
+pub const MAX_MAIL_BYTES: usize = threephone_delivery::MAX_BODY_BYTES;
 /// The largest message an import takes, in bytes: it is held in memory whole.
 pub const MAX_IMPORT_BYTES: usize = 64 * 1024 * 1024;
 /// Recipients of one mail, each of whom costs an envelope.
@@ -96,7 +97,7 @@ pub struct MailDraft {
     pub to: Vec<MailTarget>,
     /// Who gets a copy, visible to all.
     pub cc: Vec<MailTarget>,
-    /// One line; line breaks become spaces.
+    /// One line; line breaks and runs of spaces become one space.
     pub subject: String,
     /// The text.
     pub text: String,
@@ -254,7 +255,7 @@ pub struct Progress {
     pub bytes: u64,
     /// Mails imported or exported.
     pub done: usize,
-    /// Messages skipped since the mailbox holds the same bytes.
+    /// Messages skipped since the mailbox holds the same bytes as often as the file did so far.
     pub duplicates: usize,
     /// Messages skipped since they are larger than an import takes.
     pub too_large: usize,

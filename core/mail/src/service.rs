@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use threephone_address::Target;
 use threephone_delivery::{Delivery, Inbound, OutgoingDraft};
 use threephone_identity::Me;
+use threephone_store::rusqlite::Connection;
 use threephone_store::{Store, WriteTx};
 
 use crate::compose::compose;
@@ -91,20 +92,14 @@ impl Mail {
     /// # Errors
     /// [`MailError::Unknown`], or the database's.
     pub async fn show(&self, id: MailId) -> Result<MailDetail, MailError> {
-        let found = self.store.read(move |db| -> Result<_, MailError> {
+        // Read and decoded on a reader's thread, which may take its time.
+        let show = move |db: &Connection| {
             let view = db::find_view(db, id)?.ok_or(MailError::Unknown(id))?;
-            let raw = db::find_raw(db, id)?.ok_or(MailError::Unknown(id))?;
-            Ok((view, raw))
-        });
-        let (view, raw) = found.await?;
-        let opened = parse::open(&raw);
-        Ok(MailDetail {
-            view,
-            text: opened.text,
-            html: opened.html,
-            attachments: opened.attachments,
-            headers: opened.headers,
-        })
+            let opened = parse::open(&db::find_raw(db, id)?.ok_or(MailError::Unknown(id))?);
+            let (text, html, headers) = (opened.text, opened.html, opened.headers);
+            Ok(MailDetail { view, text, html, attachments: opened.attachments, headers })
+        };
+        self.store.read(show).await
     }
 
     /// The mail as it came, byte for byte.
@@ -120,8 +115,11 @@ impl Mail {
     /// # Errors
     /// [`MailError::Unknown`], [`MailError::NoAttachment`], or the database's.
     pub async fn attachment(&self, id: MailId, index: usize) -> Result<Vec<u8>, MailError> {
-        let raw = self.raw(id).await?;
-        parse::attachment(&raw, index).ok_or(MailError::NoAttachment { mail: id, index })
+        let decode = move |db: &Connection| {
+            let raw = db::find_raw(db, id)?.ok_or(MailError::Unknown(id))?;
+            parse::attachment(&raw, index).ok_or(MailError::NoAttachment { mail: id, index })
+        };
+        self.store.read(decode).await
     }
 
     /// Mails in which every one of `words` begins a word of subject, people or text; the latest to
@@ -184,9 +182,11 @@ struct Outgoing {
 
 impl Outgoing {
     fn queue(self, tx: &mut WriteTx<'_>, now_ms: i64) -> Result<MailView, MailError> {
+        let hash = *blake3::hash(&self.raw).as_bytes();
         let mail = |mailbox, seen| NewMail {
             mailbox,
             raw: &self.raw,
+            hash,
             summary: &self.summary,
             seen,
             around: None,

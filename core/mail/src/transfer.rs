@@ -4,12 +4,13 @@
 //! `Handle::block_on`) when the file is large. Mails are stored in batches, so that an import costs
 //! a sync a batch; one that stops half way keeps what it has, and a second run skips it.
 
+use std::collections::HashMap;
 use std::io::{BufRead, Write};
 
 use threephone_store::WriteTx;
 
 use crate::db::{self, NewMail};
-use crate::mbox::{self, Entry, Next, Place};
+use crate::mbox::{self, Next, Place};
 use crate::parse::{self, Summary};
 use crate::{Imported, MAX_IMPORT_BYTES, Mail, MailError, MailEvent, MailId, Mailbox, Progress};
 
@@ -32,10 +33,11 @@ impl Mail {
         if raw.len() > MAX_IMPORT_BYTES {
             return Err(MailError::ImportTooLarge { limit: MAX_IMPORT_BYTES });
         }
-        let message = Message { summary: parse::summary(&raw), raw, around: None };
+        // Large mail takes a while to read: a reader's thread may wait, the caller's may not.
+        let message = self.store.read(|_| Ok::<_, MailError>(Message::new(raw, None))).await?;
         let announce = self.announce.clone();
         let job = move |tx: &mut WriteTx<'_>| -> Result<Imported, MailError> {
-            let imported = message.insert(tx, mailbox, now_ms)?;
+            let imported = message.insert(tx, mailbox, 0, now_ms)?;
             if let Imported::New(id) = imported {
                 tx.after_commit(move || announce(MailEvent::Changed { id }));
             }
@@ -46,6 +48,9 @@ impl Mail {
 
     /// Takes every message of an mbox into a mailbox, holding a few in memory at a time. `progress`
     /// is called after each batch; bytes count what was read.
+    ///
+    /// A message that the file holds n times is there n times afterwards, those counted that were
+    /// there before.
     ///
     /// # Errors
     /// [`MailError::NotMbox`], [`MailError::Io`], or the database's. What was stored stays.
@@ -58,9 +63,11 @@ impl Mail {
     ) -> Result<Progress, MailError> {
         let mut reader = mbox::Reader::new(input, MAX_IMPORT_BYTES);
         let mut total = Progress::default();
+        let mut copies = Copies::default();
         loop {
             let (batch, end) = next_batch(&mut reader, &mut total)?;
             if !batch.is_empty() {
+                let batch = copies.number(batch);
                 for imported in self.insert_batch(batch, mailbox, now_ms).await? {
                     match imported {
                         Imported::New(_) => total.done = total.done.saturating_add(1),
@@ -80,15 +87,15 @@ impl Mail {
 
     async fn insert_batch(
         &self,
-        batch: Vec<Message>,
+        batch: Vec<(Message, usize)>,
         mailbox: Mailbox,
         now_ms: i64,
     ) -> Result<Vec<Imported>, MailError> {
         let announce = self.announce.clone();
         let job = move |tx: &mut WriteTx<'_>| -> Result<Vec<Imported>, MailError> {
             let mut all = Vec::with_capacity(batch.len());
-            for message in &batch {
-                let imported = message.insert(tx, mailbox, now_ms)?;
+            for (message, earlier) in &batch {
+                let imported = message.insert(tx, mailbox, *earlier, now_ms)?;
                 if let Imported::New(id) = imported {
                     let announce = announce.clone();
                     tx.after_commit(move || announce(MailEvent::Changed { id }));
@@ -146,34 +153,58 @@ impl Mail {
 /// A message read and parsed, before it is stored.
 struct Message {
     raw: Vec<u8>,
+    hash: [u8; 32],
     summary: Summary,
     around: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Message {
-    fn from_entry(entry: Entry) -> Self {
-        let summary = parse::summary(&entry.raw);
-        Self { raw: entry.raw, summary, around: Some((entry.separator, entry.trailer)) }
+    fn new(raw: Vec<u8>, around: Option<(Vec<u8>, Vec<u8>)>) -> Self {
+        let (hash, summary) = (*blake3::hash(&raw).as_bytes(), parse::summary(&raw));
+        Self { raw, hash, summary, around }
     }
 
+    /// Stores it, unless the mailbox holds more than `earlier` mails with these bytes.
     fn insert(
         &self,
         tx: &WriteTx<'_>,
         mailbox: Mailbox,
+        earlier: usize,
         now_ms: i64,
     ) -> Result<Imported, MailError> {
-        if let Some(id) = db::find_duplicate(tx, mailbox, &self.raw)? {
+        if let Some(id) = db::find_copy(tx, mailbox, &self.hash, earlier)? {
             return Ok(Imported::Duplicate(id));
         }
         let around = self.around.as_ref();
         let mail = NewMail {
             mailbox,
             raw: &self.raw,
+            hash: self.hash,
             summary: &self.summary,
             seen: mailbox == Mailbox::Sent,
             around: around.map(|(separator, trailer)| (separator.as_slice(), trailer.as_slice())),
         };
         Ok(Imported::New(db::insert_mail(tx, &mail, now_ms)?))
+    }
+}
+
+/// How often the file being imported held which bytes: a file that holds a mail twice is meant to,
+/// and still nothing is imported twice by importing the file again.
+#[derive(Default)]
+struct Copies {
+    seen: HashMap<[u8; 32], usize>,
+}
+
+impl Copies {
+    /// Each message with the number of its equals before it.
+    fn number(&mut self, batch: Vec<Message>) -> Vec<(Message, usize)> {
+        let number = |message: Message| {
+            let count = self.seen.entry(message.hash).or_default();
+            let earlier = *count;
+            *count = count.saturating_add(1);
+            (message, earlier)
+        };
+        batch.into_iter().map(number).collect()
     }
 }
 
@@ -194,7 +225,7 @@ fn next_batch(
             Some(Next::TooLarge) => total.too_large = total.too_large.saturating_add(1),
             Some(Next::Entry(entry)) => {
                 bytes = bytes.saturating_add(entry.raw.len());
-                batch.push(Message::from_entry(entry));
+                batch.push(Message::new(entry.raw, Some((entry.separator, entry.trailer))));
             }
         }
     }
