@@ -46,10 +46,10 @@ pub struct LineView {
     pub id: i64,
     /// The other person's address.
     pub chat: String,
-    /// Who wrote it.
-    pub from: String,
-    /// Whom it was written to.
-    pub to: String,
+    /// The address of who wrote it.
+    pub sender: String,
+    /// The address of whom it was written to.
+    pub recipient: String,
     /// What it says.
     pub text: String,
     /// Unix milliseconds by the author's clock: for display, not for order.
@@ -65,8 +65,8 @@ impl From<core::LineView> for LineView {
         Self {
             id: line.id.0,
             chat: line.chat.to_string(),
-            from: line.from.to_string(),
-            to: line.to.to_string(),
+            sender: line.from.to_string(),
+            recipient: line.to.to_string(),
             text: line.text,
             sent_at: line.sent_at,
             seq: line.seq,
@@ -80,7 +80,7 @@ impl From<core::LineView> for LineView {
 pub struct LineQuery {
     /// Only the chat with this person.
     #[uniffi(default = None)]
-    pub with: Option<String>,
+    pub chat: Option<String>,
     /// Only the newest so many; all if none.
     #[uniffi(default = None)]
     pub limit: Option<u32>,
@@ -94,7 +94,7 @@ impl TryFrom<LineQuery> for core::LineQuery {
 
     fn try_from(query: LineQuery) -> Result<Self, PhoneError> {
         Ok(Self {
-            with: query.with.map(|with| parse("with", &with)).transpose()?,
+            with: query.chat.map(|chat| parse("chat", &chat)).transpose()?,
             limit: limit(query.limit),
             before: query.before.map(core::LineId),
         })
@@ -181,8 +181,8 @@ impl Messaging {
     ///
     /// # Errors
     /// `InvalidArgument` for what is no address; `Full`; `Closed`.
-    pub async fn mark_read(&self, with: String) -> Result<u64, PhoneError> {
-        let with: Target = parse("with", &with)?;
+    pub async fn mark_read(&self, chat: String) -> Result<u64, PhoneError> {
+        let with: Target = parse("chat", &chat)?;
         let core = self.core();
         Ok(count(self.inner.run(async move { core.mark_read(with, now_ms()).await }).await?))
     }
@@ -207,8 +207,8 @@ mod tests {
         let expected = LineView {
             id: 7,
             chat: "400::1".into(),
-            from: "400::2".into(),
-            to: "400::1".into(),
+            sender: "400::2".into(),
+            recipient: "400::1".into(),
             text: "Grüße 🌍".into(),
             sent_at: 1_795_539_723_000,
             seq: 3,
@@ -219,10 +219,10 @@ mod tests {
 
     #[test]
     fn a_query_for_somebody_who_is_no_address_is_refused() {
-        let query = LineQuery { with: Some("Ben".into()), ..LineQuery::default() };
+        let query = LineQuery { chat: Some("Ben".into()), ..LineQuery::default() };
         let error = core::LineQuery::try_from(query).err();
         assert!(
-            matches!(error, Some(PhoneError::InvalidArgument { argument, .. }) if argument == "with")
+            matches!(error, Some(PhoneError::InvalidArgument { argument, .. }) if argument == "chat")
         );
         let all = core::LineQuery::try_from(LineQuery::default()).unwrap();
         assert!(all.with.is_none() && all.limit.is_none() && all.before.is_none());

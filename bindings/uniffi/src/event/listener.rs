@@ -46,15 +46,8 @@ pub(super) async fn call(
     while news(&log, seen, &stopped).await {
         // Before the call: what comes during it is news for the next.
         seen = log.now();
-        let listener = listener.clone();
-        // The other language may take its time; no worker of the phone waits for it.
-        let told = tokio::task::spawn_blocking(move || listener.changed()).await;
-        if let Ok(Err(error)) = told {
-            tracing::warn!(%error, "an event listener is not called again");
+        if !tell(listener.clone()).await {
             return;
-        }
-        if told.is_err() {
-            return; // the phone is closed, or the listener panicked, which is in the log
         }
     }
 }
@@ -68,9 +61,39 @@ async fn news(log: &EventLog, seen: Cursor, stopped: &CancellationToken) -> bool
     }
 }
 
+/// Calls the listener; false if it is not to be called again.
+async fn tell(listener: Arc<dyn EventListener>) -> bool {
+    // The other language may take its time; no worker of the phone waits for it.
+    match tokio::task::spawn_blocking(move || listener.changed()).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "an event listener is not called again");
+            false
+        }
+        // The phone is closed, or the listener panicked, which is in the log.
+        Err(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct Answers(Result<(), ListenerError>);
+
+    impl EventListener for Answers {
+        fn changed(&self) -> Result<(), ListenerError> {
+            self.0.clone()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_throws_is_not_called_again() {
+        assert!(tell(Arc::new(Answers(Ok(())))).await);
+        for error in [ListenerError::Done, ListenerError::Failed] {
+            assert!(!tell(Arc::new(Answers(Err(error)))).await);
+        }
+    }
 
     #[test]
     fn a_new_listener_ends_the_one_before() {

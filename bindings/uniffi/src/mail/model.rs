@@ -178,7 +178,7 @@ pub struct MailView {
     /// Where it lies.
     pub mailbox: Mailbox,
     /// `Name <address>`.
-    pub from: String,
+    pub sender: String,
     /// The same for everyone under To, then Cc.
     pub to: Vec<String>,
     /// The subject.
@@ -206,7 +206,7 @@ impl From<core::MailView> for MailView {
         Self {
             id: mail.id.0,
             mailbox: mail.mailbox.into(),
-            from: mail.from,
+            sender: mail.from,
             to: mail.to,
             subject: mail.subject,
             date: mail.date,
