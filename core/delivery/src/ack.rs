@@ -35,7 +35,7 @@ pub(crate) fn encode_acks(acks: &[Ack]) -> Vec<u8> {
         .iter()
         .map(|ack| WireAck(Blob(ack.id.as_bytes().to_vec()), Blob(ack.digest.to_vec()), ack.code))
         .collect();
-    encode(&WireAcks { a })
+    encode(&WireAcks { a }, acks.len().saturating_mul(60))
 }
 
 pub(crate) fn decode_acks(bytes: &[u8]) -> Result<Vec<Ack>, WireError> {

@@ -25,7 +25,7 @@ use threephone_address::PublicKey;
 use threephone_identity::{DeviceKey, DevicePublicKey};
 
 use crate::DeliveryError;
-use crate::limits::{MAX_DEPTH, MAX_ENVELOPE_BYTES, MAX_NOUN_BYTES};
+use crate::limits::{ENVELOPE_OVERHEAD, MAX_DEPTH, MAX_ENVELOPE_BYTES, MAX_NOUN_BYTES};
 
 /// The version written and the newest one read.
 const VERSION: u64 = 1;
@@ -111,23 +111,16 @@ pub(crate) fn digest(id: EnvelopeId, noun: &str, body: &[u8]) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// Signs and encodes.
-pub(crate) fn seal(inner: &Inner, device: &DeviceKey, from: &PublicKey, to: &PublicKey) -> Vec<u8> {
-    let body = encode(&WireInner {
-        i: Blob(inner.id.0.to_vec()),
-        n: inner.noun.clone(),
-        q: inner.seq,
-        l: inner.low,
-        t: inner.queued_at,
-        d: Blob(inner.body.clone()),
-    });
+/// Signs and encodes. Takes the body over: it may be long, and every copy counts.
+pub(crate) fn seal(inner: Inner, device: &DeviceKey, from: &PublicKey, to: &PublicKey) -> Vec<u8> {
+    let length = inner.body.len().saturating_add(ENVELOPE_OVERHEAD);
+    let (i, d) = (Blob(inner.id.0.to_vec()), Blob(inner.body));
+    let wire = WireInner { i, n: inner.noun, q: inner.seq, l: inner.low, t: inner.queued_at, d };
+    let body = encode(&wire, length);
+    drop(wire);
     let signature = device.sign(CONTEXT, &statement(from, to, &body));
-    encode(&WireOuter {
-        v: VERSION,
-        b: Blob(body),
-        k: Blob(device.public().as_bytes().to_vec()),
-        s: Blob(signature.to_vec()),
-    })
+    let (k, s) = (Blob(device.public().as_bytes().to_vec()), Blob(signature.to_vec()));
+    encode(&WireOuter { v: VERSION, b: Blob(body), k, s }, length)
 }
 
 /// Checks and decodes what came from the node `from` to us, the node `to`.
@@ -150,6 +143,7 @@ pub(crate) fn open(
     key.verify(CONTEXT, &statement(from, to, &outer.b.0), &signature)
         .map_err(|_| WireError::BadSignature)?;
     let inner: WireInner = decode(&outer.b.0)?;
+    drop(outer);
     if inner.n.len() > MAX_NOUN_BYTES || inner.q > i64::MAX as u64 || inner.l > i64::MAX as u64 {
         return Err(WireError::Malformed);
     }
@@ -166,8 +160,9 @@ fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], WireError> {
     bytes.try_into().map_err(|_| WireError::Malformed)
 }
 
-pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
-    let mut bytes = Vec::new();
+/// `length` is about how long it will be.
+pub(crate) fn encode(value: &impl Serialize, length: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(length);
     // Writing plain maps into memory does not fail; were it to, the empty bytes are no envelope.
     if ciborium::into_writer(value, &mut bytes).is_err() {
         bytes.clear();
@@ -270,7 +265,7 @@ mod tests {
     #[test]
     fn the_golden_envelope_is_written_and_read() {
         let (device, from, to, inner) = sample();
-        let bytes = seal(&inner, &device, &from, &to);
+        let bytes = seal(inner.clone(), &device, &from, &to);
         let golden = std::fs::read_to_string(GOLDEN).unwrap();
         for part in [hex(&bytes), hex(&inner.digest())] {
             assert!(golden.contains(&part), "not in the golden file: {part}");
@@ -281,7 +276,7 @@ mod tests {
     #[test]
     fn an_envelope_holds_only_between_its_two_nodes_and_unchanged() {
         let (device, from, to, inner) = sample();
-        let bytes = seal(&inner, &device, &from, &to);
+        let bytes = seal(inner, &device, &from, &to);
         assert_eq!(open(&bytes, &to, &from), Err(WireError::BadSignature));
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
@@ -310,7 +305,7 @@ mod tests {
         ) {
             let (device, from, to, inner) = sample();
             prop_assert!(open(&bytes, &from, &to).is_err());
-            let mut mixed = seal(&inner, &device, &from, &to);
+            let mut mixed = seal(inner, &device, &from, &to);
             let at = at.min(mixed.len());
             mixed.splice(at..at, bytes.iter().copied().take(9));
             let _ = open(&mixed, &from, &to);

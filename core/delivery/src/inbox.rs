@@ -1,4 +1,7 @@
 //! Takes in what the link brings, several at a time so that they share commits.
+//!
+//! How many, and how many bytes of them, is bounded: while the database is slow, messages stay in
+//! the link's own queue, and in the end with their senders.
 
 use std::net::Ipv6Addr;
 use std::sync::Arc;
@@ -6,12 +9,13 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use threephone_address::PublicKey;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::ack::{self, Ack};
 use crate::engine::Input;
 use crate::envelope::Inner;
-use crate::limits::APPLYING;
+use crate::limits::{APPLYING, APPLYING_BYTES};
 use crate::receive::{self, Rejected};
 use crate::worker::{Command, Context};
 use crate::{DeliveryEvent, Link, LinkEvent, RefusalKind, Sender};
@@ -19,6 +23,7 @@ use crate::{DeliveryEvent, Link, LinkEvent, RefusalKind, Sender};
 /// Runs until the link closes or delivery stops.
 pub(crate) async fn run(context: Context, link: Arc<dyn Link>) {
     let mut tasks = JoinSet::new();
+    let room = Arc::new(Semaphore::new(APPLYING_BYTES));
     loop {
         while tasks.len() >= APPLYING {
             tokio::select! {
@@ -37,11 +42,29 @@ pub(crate) async fn run(context: Context, link: Arc<dyn Link>) {
                 tell(&context, Input::Reachable { address });
             }
             Some(LinkEvent::Received { from, from_key, bytes }) => {
-                tasks.spawn(receive(context.clone(), from, from_key, bytes));
+                let Some(taken) = room_for(&context, &room, bytes.len()).await else { break };
+                let context = context.clone();
+                tasks.spawn(async move {
+                    receive(context, from, from_key, bytes).await;
+                    drop(taken);
+                });
             }
         }
     }
     tasks.shutdown().await;
+}
+
+/// Waits until so many bytes more may lie in memory; `None` once delivery stops.
+async fn room_for(
+    context: &Context,
+    room: &Arc<Semaphore>,
+    bytes: usize,
+) -> Option<OwnedSemaphorePermit> {
+    let wanted = u32::try_from(bytes.clamp(1, APPLYING_BYTES)).ok()?;
+    tokio::select! {
+        () = context.stop.cancelled() => None,
+        taken = room.clone().acquire_many_owned(wanted) => taken.ok(),
+    }
 }
 
 fn tell(context: &Context, input: Input) {
@@ -51,6 +74,7 @@ fn tell(context: &Context, input: Input) {
 
 async fn receive(context: Context, from: Ipv6Addr, from_key: PublicKey, bytes: Bytes) {
     let checked = receive::check(&bytes, from, from_key, &context.me.node_key);
+    drop(bytes);
     let (sender, inner) = match checked {
         Ok(checked) => checked,
         Err(kind) => return refused(&context, from, kind),

@@ -1,7 +1,8 @@
 //! Every bound of this room, with its reason.
 
-/// The largest body: what a 1.3 MB bus message holds, less room for the envelope around it.
-pub const MAX_BODY_BYTES: usize = 1_300_000;
+/// The largest body, in bytes: a mail with a photo or two. The node carries messages of twice that;
+/// what is larger still will travel as blobs.
+pub const MAX_BODY_BYTES: usize = 8 << 20;
 /// The longest noun.
 pub(crate) const MAX_NOUN_BYTES: usize = 32;
 /// What an envelope adds to its body at most: two maps, a noun, keys, a signature (about 250).
@@ -22,10 +23,26 @@ pub(crate) const MAX_PENDING_ACKS: usize = 8192;
 /// Envelopes on their way to one peer or not yet acknowledged by it. At 20 ms for a round trip with
 /// two commits that is 12,000 a second.
 pub(crate) const IN_FLIGHT: usize = 256;
-/// Bytes of bodies on their way to one peer.
-pub(crate) const IN_FLIGHT_BYTES: usize = 4 << 20;
+/// The same for a peer that has not answered since it was last silent: many of those must not fill
+/// the node's queue. The first answer opens the whole window.
+pub(crate) const UNCONFIRMED_IN_FLIGHT: usize = 16;
+/// Bodies over so many bytes are large: they go in a lane of their own, and only to a peer that
+/// answered or to which a way was found within [`CONFIRMED_FOR_MS`].
+pub(crate) const LARGE: usize = 64 << 10;
+/// Routes live for minutes; a lookup of one that is known costs nothing.
+pub(crate) const CONFIRMED_FOR_MS: u64 = 60_000;
+/// Bytes of small bodies on their way to one peer.
+pub(crate) const PEER_SMALL_BYTES: usize = 4 << 20;
+/// Bytes of large bodies on their way to one peer: one of the largest, or some photos.
+pub(crate) const PEER_LARGE_BYTES: usize = MAX_BODY_BYTES;
+/// Bytes of small bodies on their way to all peers; beyond it each peer may have one.
+pub(crate) const ALL_SMALL_BYTES: usize = 8 << 20;
+/// Bytes of large bodies on their way to all peers.
+pub(crate) const ALL_LARGE_BYTES: usize = 24 << 20;
 /// Received envelopes between the link and the commit.
 pub(crate) const APPLYING: usize = 256;
+/// Bytes of those.
+pub(crate) const APPLYING_BYTES: usize = 32 << 20;
 /// Failed envelopes kept for the counts, without their bodies.
 pub(crate) const FAILED_KEPT: usize = 1000;
 

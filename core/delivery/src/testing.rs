@@ -168,6 +168,6 @@ impl Link for SimLink {
     }
 
     fn max_bytes(&self) -> usize {
-        1_366_549
+        16 << 20
     }
 }

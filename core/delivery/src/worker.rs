@@ -162,7 +162,6 @@ impl Worker {
 
     fn done(&mut self, done: Done) {
         match done {
-            Done::Input(Input::Settled { address, seq }) => self.settled(address, seq),
             Done::Input(input) => self.input(input),
             Done::Sent { address, seq, id } => {
                 if self.engine.is_open(address, seq) {
@@ -272,15 +271,14 @@ async fn send(
     let inner = match found {
         Ok(Some(inner)) => inner,
         // Settled meanwhile.
-        Ok(None) => return Done::Input(Input::Settled { address, seq }),
+        Ok(None) => return Done::Input(Input::Unsent { address, seq }),
         Err(error) => {
             tracing::warn!(%error, "the outbox cannot be read");
             return Done::Input(Input::SendDone { address, seq, taken: false });
         }
     };
     let id = inner.id;
-    let bytes = seal(&inner, &context.me.device, &context.me.node_key, &key);
-    drop(inner);
+    let bytes = seal(inner, &context.me.device, &context.me.node_key, &key);
     let sent = if bytes.len() > link.max_bytes() {
         Err(LinkError::TooLarge)
     } else {
@@ -291,7 +289,7 @@ async fn send(
         Err(LinkError::TooLarge) => {
             let outcome = Outcome::Refused { code: CODE_TOO_LARGE };
             match settle(&context, vec![id], outcome).await {
-                Ok(_) => Done::Input(Input::Settled { address, seq }),
+                Ok(_) => Done::Input(Input::Unsent { address, seq }),
                 Err(_) => Done::Input(Input::SendDone { address, seq, taken: false }),
             }
         }
@@ -333,7 +331,7 @@ async fn send_acks(
             queued_at: (context.config.clock)(),
             body: ack::encode_acks(&acks),
         };
-        let bytes = seal(&inner, &context.me.device, &context.me.node_key, &key);
+        let bytes = seal(inner, &context.me.device, &context.me.node_key, &key);
         // A lost one is asked for again by the repeat of what it acknowledges.
         let _ = link.send(Target::Key(key), bytes.into()).await;
     }

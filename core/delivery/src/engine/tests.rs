@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
+use super::waits::next_random;
 use super::*;
 use crate::EnvelopeId;
 use crate::window::{Seen, Window};
@@ -26,6 +27,11 @@ enum Event {
 
 fn envelopes(seed: u64) -> u64 {
     if seed.is_multiple_of(20) { 400 } else { 25 }
+}
+
+/// Every eleventh is large.
+fn row(seq: u64) -> Row {
+    Row { seq, bytes: if seq.is_multiple_of(11) { 3 << 20 } else { 100 } }
 }
 
 struct World {
@@ -84,7 +90,7 @@ impl World {
             match action {
                 Action::Load { address, after, limit } => {
                     let open = self.sides[who].outbox.range(after + 1..).take(limit);
-                    let rows: Vec<_> = open.map(|seq| Row { seq: *seq, bytes: 100 }).collect();
+                    let rows: Vec<_> = open.map(|seq| row(*seq)).collect();
                     let more = rows.len() == limit;
                     let loaded = Input::Loaded { address, rows, more };
                     self.sides[who].engine.handle(loaded, self.now);
@@ -92,6 +98,10 @@ impl World {
                 Action::Resolve { address } => {
                     let key = (!self.chance(self.loss)).then_some(self.sides[to].key);
                     self.sides[who].engine.handle(Input::Resolved { address, key }, self.now);
+                }
+                Action::Send { seq, .. } if !self.sides[who].outbox.contains(&seq) => {
+                    let address = self.sides[to].key.address();
+                    self.sides[who].engine.handle(Input::Unsent { address, seq }, self.now);
                 }
                 Action::Send { seq, low, .. } => {
                     let (lost, ack_lost) = (self.chance(self.loss), self.chance(self.loss));
@@ -182,7 +192,7 @@ fn every_envelope_is_applied_once_and_every_outbox_empties() {
             assert!(side.outbox.is_empty(), "seed {seed}: {} left", side.outbox.len());
             assert_eq!(side.applied.len() as u64, envelopes(seed), "seed {seed}");
             assert!(side.applied.values().all(|times| *times == 1), "seed {seed}");
-            assert_eq!(side.engine.sending(), 0);
+            assert_eq!((side.engine.sending(), side.engine.budget.used()), (0, 0));
         }
     }
 }
@@ -212,4 +222,125 @@ fn a_silent_peer_costs_one_probe_at_growing_intervals_until_a_route_appears() {
     assert!(waits[7] > waits[0] * 16, "{waits:?}");
     engine.handle(Input::Reachable { address }, now);
     assert_eq!(sends(&mut engine), 10);
+}
+
+/// An engine with `count` envelopes of `bytes` for each of `peers`, all loaded, keys known.
+fn loaded(peers: std::ops::Range<u8>, count: u64, bytes: usize) -> (Engine, Vec<PublicKey>) {
+    let mut engine = Engine::new(1, Timing::default());
+    let keys: Vec<_> = peers.map(|n| PublicKey::from_bytes([n; 32])).collect();
+    for key in &keys {
+        let address = key.address();
+        engine.handle(Input::Queued { address, key: Some(*key) }, 0);
+        let rows = (1..=count).map(|seq| Row { seq, bytes }).collect();
+        engine.handle(Input::Loaded { address, rows, more: false }, 0);
+    }
+    (engine, keys)
+}
+
+/// What it sends now, as address and sequence; lookups succeed when `found`.
+fn sends(engine: &mut Engine, keys: &[PublicKey], found: bool, now: u64) -> Vec<(Ipv6Addr, u64)> {
+    let mut sent = Vec::new();
+    while let Some(action) = engine.poll() {
+        match action {
+            Action::Send { address, seq, .. } => sent.push((address, seq)),
+            Action::Resolve { address } => {
+                let key = keys.iter().copied().find(|key| found && key.address() == address);
+                engine.handle(Input::Resolved { address, key }, now);
+            }
+            Action::Load { .. } | Action::SendAcks { .. } => {}
+        }
+    }
+    sent
+}
+
+#[test]
+fn bodies_on_the_way_are_bounded_and_everybody_has_a_turn() {
+    let (mut engine, keys) = loaded(1..11, 5, 8 << 20);
+    let mut on_the_way = sends(&mut engine, &keys, true, 0);
+    let mut done = BTreeMap::<Ipv6Addr, u64>::new();
+    let mut count = 0;
+    while !on_the_way.is_empty() {
+        assert!(on_the_way.len() <= 3 && engine.budget.used() <= 24 << 20);
+        let (address, seq) = on_the_way.remove(0);
+        engine.handle(Input::SendDone { address, seq, taken: true }, 0);
+        engine.handle(Input::Settled { address, seq }, 0);
+        *done.entry(address).or_default() += 1;
+        on_the_way.extend(sends(&mut engine, &keys, true, 0));
+        count += 1;
+        if count == 10 {
+            assert!(done.len() >= 9, "one peer starves the others: {done:?}");
+        }
+    }
+    assert_eq!((count, engine.budget.used()), (50, 0));
+}
+
+#[test]
+fn large_bodies_for_the_absent_hold_up_nothing() {
+    let (mut engine, keys) = loaded(1..21, 3, 8 << 20);
+    assert!(sends(&mut engine, &keys, false, 0).is_empty(), "sent without a way");
+    assert_eq!(engine.budget.used(), 0);
+    let friend = PublicKey::from_bytes([99; 32]);
+    let address = friend.address();
+    engine.handle(Input::Queued { address, key: Some(friend) }, 0);
+    let rows = vec![Row { seq: 1, bytes: 8 << 20 }, Row { seq: 2, bytes: 10 }];
+    engine.handle(Input::Loaded { address, rows, more: false }, 0);
+    assert_eq!(sends(&mut engine, &[friend], true, 0), [(address, 2), (address, 1)]);
+}
+
+#[test]
+fn small_bodies_go_out_however_full_the_budget_is() {
+    let (mut engine, keys) = loaded(1..200, 16, 64 << 10);
+    let sent = sends(&mut engine, &keys, true, 0);
+    let peers: BTreeSet<_> = sent.iter().map(|(address, _)| *address).collect();
+    assert_eq!(peers.len(), 199);
+    assert!(engine.budget.used() <= (8 << 20) + 199 * (64 << 10));
+}
+
+#[test]
+fn a_peer_that_comes_back_gets_everything_at_once_but_not_every_moment() {
+    let (mut engine, keys) = loaded(1..2, 10, 10);
+    let (key, address) = (keys[0], keys[0].address());
+    let all = |engine: &mut Engine, now| sends(engine, &keys, true, now).len();
+    let taken = |engine: &mut Engine, now| {
+        (1..=10).for_each(|seq| engine.handle(Input::SendDone { address, seq, taken: true }, now));
+    };
+    assert_eq!(all(&mut engine, 0), 10);
+    taken(&mut engine, 0);
+    // A route appears while acknowledgements are still to be expected, then they are overdue.
+    engine.handle(Input::Reachable { address }, 1_000);
+    assert_eq!(all(&mut engine, 1_000), 0);
+    assert_eq!(engine.next_wake(), Some(3_000));
+    engine.handle(Input::Tick, 3_000);
+    assert_eq!(all(&mut engine, 3_000), 10);
+    taken(&mut engine, 3_000);
+    // Flapping routes change nothing until the pause is over; then the last of them counts.
+    for now in 3_001..3_900 {
+        engine.handle(Input::Reachable { address }, now);
+        assert_eq!(all(&mut engine, now), 0);
+    }
+    engine.handle(Input::Tick, 6_000);
+    assert_eq!(all(&mut engine, 6_000), 10);
+    taken(&mut engine, 6_000);
+    // Heard in the middle of a conversation: nothing. After a silence: everything.
+    engine.handle(Input::Heard { address, key }, 9_500);
+    assert_eq!(all(&mut engine, 9_500), 10);
+    taken(&mut engine, 9_500);
+    engine.handle(Input::Heard { address, key }, 13_000);
+    assert_eq!(all(&mut engine, 13_000), 0);
+    engine.handle(Input::Heard { address, key }, 43_000);
+    assert_eq!(all(&mut engine, 43_000), 10);
+}
+
+#[test]
+fn what_is_never_acknowledged_is_repeated_ever_more_rarely() {
+    let (mut engine, keys) = loaded(1..2, 1, 10);
+    let address = keys[0].address();
+    let (mut now, mut tries) = (0, 0);
+    while now < 24 * 3_600_000 {
+        tries += sends(&mut engine, &keys, true, now).len();
+        engine.handle(Input::SendDone { address, seq: 1, taken: true }, now);
+        now = engine.next_wake().unwrap();
+        engine.handle(Input::Tick, now);
+    }
+    assert!((96..220).contains(&tries), "{tries} tries a day");
 }
