@@ -12,24 +12,27 @@ use crate::envelope::{Inner, digest};
 use crate::limits::FAILED_KEPT;
 use crate::{EnvelopeId, Inbound, Outcome, OutgoingDraft};
 
+/// Puts an envelope into the outbox. Returns its receiver's key, where it is known.
 pub(crate) fn insert_outgoing(
     tx: &WriteTx<'_>,
     id: EnvelopeId,
     draft: &OutgoingDraft,
     expires_at: Option<i64>,
     now_ms: i64,
-) -> Result<(), rusqlite::Error> {
+) -> Result<Option<PublicKey>, rusqlite::Error> {
     let address = draft.to.address().octets();
     let key = draft.to.key();
-    let seq: i64 = tx
+    let (seq, known): (i64, Option<[u8; 32]>) = tx
         .prepare_cached(
             "INSERT INTO delivery_peer (address, node_key, contacted, next_seq)
              VALUES (?1, ?2, 1, 2)
              ON CONFLICT (address) DO UPDATE SET contacted = 1, next_seq = next_seq + 1,
                  node_key = coalesce(node_key, excluded.node_key)
-             RETURNING next_seq - 1",
+             RETURNING next_seq - 1, node_key",
         )?
-        .query_row(params![address, key.as_ref().map(|key| key.as_bytes())], |row| row.get(0))?;
+        .query_row(params![address, key.as_ref().map(|key| key.as_bytes())], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     tx.prepare_cached(
         "INSERT INTO delivery_outbox (address, seq, id, noun, digest, queued_at, expires_at, body)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -44,7 +47,7 @@ pub(crate) fn insert_outgoing(
         expires_at,
         draft.body,
     ])?;
-    Ok(())
+    Ok(known.map(PublicKey::from_bytes))
 }
 
 /// Settles an open envelope for good: tells its service, and drops the row or marks it failed.

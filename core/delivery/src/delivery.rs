@@ -170,9 +170,9 @@ impl Delivery {
         let expires_at = draft
             .ttl
             .map(|ttl| now_ms.saturating_add(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)));
-        db::insert_outgoing(tx, id, &draft, expires_at, now_ms)?;
+        let key = db::insert_outgoing(tx, id, &draft, expires_at, now_ms)?;
         let commands = self.shared.commands.clone();
-        let (address, key) = (draft.to.address(), draft.to.key());
+        let address = draft.to.address();
         tx.after_commit(move || {
             // A closed delivery finds the row when it is opened again.
             let _ = commands.send(Command::Queued { address, key, expires_at });

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use threephone_address::PublicKey;
+use threephone_store::StoreError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
@@ -90,11 +91,11 @@ async fn take_acks(context: &Context, sender: Sender, body: &[u8]) {
     let Ok(acks) = ack::decode_acks(body) else {
         return refused(context, sender.address, RefusalKind::Malformed);
     };
-    let (handlers, now_ms) = (context.handlers.clone(), (context.config.clock)());
-    let settled = context
-        .store
-        .write(move |tx| receive::settle_acks(tx, &sender, &acks, &handlers, now_ms))
-        .await;
+    let settled = match settle(context, sender, acks.clone()).await {
+        // A service that fails at one of them must not hold up the others.
+        Err(Rejected::Store(_)) if acks.len() > 1 => settle_each(context, sender, acks).await,
+        settled => settled,
+    };
     match settled {
         Ok(settled) => {
             for (address, seq) in settled {
@@ -104,6 +105,34 @@ async fn take_acks(context: &Context, sender: Sender, body: &[u8]) {
         }
         Err(rejected) => rejected_with(context, &sender, rejected),
     }
+}
+
+async fn settle(
+    context: &Context,
+    sender: Sender,
+    acks: Vec<Ack>,
+) -> Result<Vec<(Ipv6Addr, u64)>, Rejected> {
+    let (handlers, now_ms) = (context.handlers.clone(), (context.config.clock)());
+    context.store.write(move |tx| receive::settle_acks(tx, &sender, &acks, &handlers, now_ms)).await
+}
+
+/// One by one; what fails comes again with a repeat, and a disk that fails ends it.
+async fn settle_each(
+    context: &Context,
+    sender: Sender,
+    acks: Vec<Ack>,
+) -> Result<Vec<(Ipv6Addr, u64)>, Rejected> {
+    let mut settled = Vec::new();
+    for ack in acks {
+        match settle(context, sender, vec![ack]).await {
+            Ok(one) => settled.extend(one),
+            Err(Rejected::Store(error @ (StoreError::Full | StoreError::Closed))) => {
+                return Err(error.into());
+            }
+            Err(error) => tracing::warn!(?error, id = %ack.id, "an end could not be noted"),
+        }
+    }
+    Ok(settled)
 }
 
 async fn take_envelope(context: &Context, sender: Sender, inner: Inner) {

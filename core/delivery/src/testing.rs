@@ -10,9 +10,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use threephone_address::{PublicKey, Target};
+use threephone_identity::DeviceKey;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
-use crate::{BoxFuture, Link, LinkError, LinkEvent, Sent};
+use crate::ack::{Ack, NOUN, encode_acks};
+use crate::envelope::{self, Inner};
+use crate::{BoxFuture, EnvelopeId, Link, LinkError, LinkEvent, Sent};
 
 /// How bad the network is.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,6 +41,7 @@ struct State {
     random: u64,
     nodes: BTreeMap<Ipv6Addr, (PublicKey, mpsc::UnboundedSender<LinkEvent>)>,
     cut_off: BTreeSet<Ipv6Addr>,
+    max_bytes: usize,
     /// Everything that was sent: from, to, bytes.
     log: Vec<(PublicKey, PublicKey, Bytes)>,
 }
@@ -59,7 +63,8 @@ impl SimNet {
     /// An empty network.
     pub fn new(seed: u64, config: SimConfig) -> Self {
         let (nodes, cut_off, log) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-        let state = State { config, random: seed, nodes, cut_off, log };
+        let max_bytes = 16 << 20;
+        let state = State { config, random: seed, nodes, cut_off, max_bytes, log };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -83,6 +88,11 @@ impl SimNet {
         } else {
             self.state().cut_off.insert(key.address());
         }
+    }
+
+    /// How long a message may be; 16 MiB at first.
+    pub fn set_max_bytes(&self, bytes: usize) {
+        self.state().max_bytes = bytes;
     }
 
     /// What was sent so far: from, to, bytes.
@@ -168,6 +178,23 @@ impl Link for SimLink {
     }
 
     fn max_bytes(&self) -> usize {
-        16 << 20
+        self.net.state().max_bytes
     }
+}
+
+/// An acknowledgement as `device` would sign it for the way between two nodes: of these envelopes,
+/// given by id, noun and body.
+pub fn forge_ack(
+    device: &DeviceKey,
+    from: &PublicKey,
+    to: &PublicKey,
+    envelopes: &[(EnvelopeId, &str, &[u8])],
+) -> Vec<u8> {
+    let ack = |(id, noun, body): &(EnvelopeId, &str, &[u8])| {
+        let digest = envelope::digest(*id, noun, body);
+        Ack { id: *id, digest, code: 0 }
+    };
+    let acks: Vec<_> = envelopes.iter().map(ack).collect();
+    let (id, noun, body) = (EnvelopeId::from_bytes([9; 16]), NOUN.to_owned(), encode_acks(&acks));
+    envelope::seal(Inner { id, noun, seq: 0, low: 0, queued_at: 0, body }, device, from, to)
 }
