@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 /// The bus topic of everything that services send; taken out of `bus receive`.
 pub const TOPIC: &str = "threephone";
 
-/// The node's own bound on a message; delivery's on an envelope is far below.
+/// The node's own bound on a message; delivery's on an envelope is half of it.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
 /// How long one look at an outgoing message lasts; the node itself gives it up after five minutes.
 const LOOK: Duration = Duration::from_secs(60);
