@@ -87,6 +87,9 @@ impl Inner {
 impl Phone {
     /// Opens a profile and, if so wanted, starts its node: on return its listeners accept.
     ///
+    /// Do not cancel this call: it takes a moment only, and one that is cancelled just as it
+    /// finishes leaves a phone open that nobody can reach any more. Let it finish, and shut down.
+    ///
     /// # Errors
     /// `NoProfile`, `InUse`, `WrongKey`, `NewerVersion`, `Damaged`, `CannotListen`. Nothing stays
     /// open then.
