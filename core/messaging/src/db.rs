@@ -78,6 +78,17 @@ pub(crate) fn advance_seq(tx: &WriteTx<'_>, chat: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Later lines that came before an earlier one may stand too early. Theirs are monotone, so it ends
+/// at the first one that does not. The `+` keeps SQLite from going through all of the chat's lines
+/// by `shown_at` instead, which made every insert cost as much as the chat is long.
+pub(crate) const RAISE_LATER: &str = "UPDATE messaging_line SET shown_at = ?4
+     WHERE chat = ?1 AND author = ?2 AND seq > ?3 AND +shown_at < ?4
+       AND seq < coalesce(
+           (SELECT seq FROM messaging_line
+            WHERE chat = ?1 AND author = ?2 AND seq > ?3 AND +shown_at >= ?4
+            ORDER BY seq LIMIT 1),
+           9223372036854775807)";
+
 /// Inserts a line where it belongs in its author's sequence; none if the sequence is taken.
 pub(crate) fn insert_line(
     tx: &WriteTx<'_>,
@@ -116,13 +127,7 @@ pub(crate) fn insert_line(
         return Ok(None);
     }
     let id = LineId(tx.last_insert_rowid());
-    // Later lines that came first may now stand too early. Theirs are monotone, so this ends at the
-    // first one that does not.
-    tx.prepare_cached(
-        "UPDATE messaging_line SET shown_at = ?4
-         WHERE chat = ?1 AND author = ?2 AND seq > ?3 AND shown_at < ?4",
-    )?
-    .execute(params![chat, line.author, line.seq, shown_at])?;
+    tx.prepare_cached(RAISE_LATER)?.execute(params![chat, line.author, line.seq, shown_at])?;
     Ok(Some(id))
 }
 

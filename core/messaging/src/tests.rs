@@ -262,6 +262,22 @@ async fn a_text_that_is_no_line_is_refused_and_takes_no_sequence() {
 }
 
 #[tokio::test]
+async fn a_line_costs_the_same_in_a_long_chat() {
+    let ben = Ben::new().await;
+    let plan = ben.store.read(|db| -> Result<_, StoreError> {
+        let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {}", crate::db::RAISE_LATER))?;
+        let steps = plan.query_map([None::<i64>; 4], |row| row.get::<_, String>(3))?;
+        Ok(steps.collect::<Result<Vec<_>, _>>()?)
+    });
+    let steps = plan.await.unwrap();
+    for step in steps.iter().filter(|step| !step.contains("SUBQUERY")) {
+        // By the author's sequence, not through all lines of the chat.
+        assert!(step.starts_with("SEARCH") && step.contains("seq>?"), "{step}");
+    }
+    ben.close().await;
+}
+
+#[tokio::test]
 async fn the_documented_schema_is_the_real_one() {
     let ben = Ben::new().await;
     let read = |sql: &str| {
