@@ -14,7 +14,7 @@ mod tests;
 
 use std::net::Ipv6Addr;
 
-pub(crate) use self::receiver::{Origin, Receiver};
+pub(crate) use self::receiver::{Origin, Receiver, Wanted};
 pub(crate) use self::sender::{Draft, Event, Route, Sender};
 use crate::PublicKey;
 use crate::wire::message::MessagePacket;

@@ -14,7 +14,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use threephone_address::Target;
 
-use crate::bus::{Draft, Event, Origin, Receiver, Route, Sender};
+use crate::bus::{Draft, Event, Origin, Receiver, Route, Sender, Wanted};
 pub use crate::data::DataCounters;
 use crate::data::{DataPlane, Output, subnet_bits};
 use crate::identity::{RouterId, SecretKey};
@@ -164,6 +164,7 @@ impl Engine {
     pub fn link_up(&mut self, link: LinkId, static_cost: u16, now: Instant) {
         self.touch(now);
         self.router.link_up(link, static_cost, now);
+        self.sender.link_up(now);
     }
 
     /// A link is gone.
@@ -211,13 +212,14 @@ impl Engine {
     /// The next thing to do; call until none. Much is put off until this is called, so hand in a
     /// whole batch of packets first.
     pub fn poll_action(&mut self) -> Option<Action> {
-        if self.actions.is_empty() && std::mem::take(&mut self.is_unsettled) {
+        while self.actions.is_empty() && std::mem::take(&mut self.is_unsettled) {
             self.settle();
         }
         self.actions.pop_front()
     }
 
-    /// Queues a message, with or without a route. It is given up after five minutes.
+    /// Queues a message, with or without a route. It is given up after five minutes. One for this
+    /// node itself takes the same way without leaving it.
     pub fn send_message(
         &mut self,
         to: Target,
@@ -228,6 +230,9 @@ impl Engine {
         let destination = to.address();
         if !crate::in_overlay(destination) {
             return Err(SendError::NotInOverlay);
+        }
+        if to.key().is_some_and(|key| router::is_low_order(&key)) {
+            return Err(SendError::BadKey);
         }
         self.touch(now);
         let draft = Draft { destination, key: to.key(), topic, payload };
@@ -252,9 +257,23 @@ impl Engine {
         wanted: &dyn Fn(&Bytes) -> bool,
         now: Instant,
     ) -> Option<ReceivedMessage> {
+        self.take_wanted(&Wanted::Passing(wanted), now)
+    }
+
+    /// As [`Engine::take`]; for one topic it need not look at the others.
+    pub(crate) fn take_wanted(
+        &mut self,
+        wanted: &Wanted<'_>,
+        now: Instant,
+    ) -> Option<ReceivedMessage> {
         let message = self.receiver.take(wanted, now)?;
         self.touch(now);
         Some(message)
+    }
+
+    /// Somebody waits for messages of this topic: they have room when those of others have none.
+    pub fn reserve_topic(&mut self, topic: Bytes) {
+        self.receiver.reserve(topic);
     }
 
     /// The key behind an address, where known.
@@ -288,7 +307,14 @@ impl Engine {
         self.is_unsettled = true;
     }
 
+    fn is_own(&self, address: Ipv6Addr) -> bool {
+        crate::same_subnet(address, self.address)
+    }
+
     fn route(&self, destination: Ipv6Addr) -> Route {
+        if self.is_own(destination) {
+            return Route::Exists;
+        }
         match self.router.route(destination) {
             RouteLookup::Selected { .. } => Route::Exists,
             RouteLookup::Unselected { .. } | RouteLookup::Unknown => Route::None,
@@ -333,9 +359,13 @@ impl Engine {
         }
     }
 
+    /// A prefix may be a part of the /64 that messages go to, so what counts is where they go.
     fn update_route(&mut self, prefix: Prefix) {
-        let route = self.route(prefix.address());
-        self.sender.set_route(subnet_bits(prefix.address()), route, self.now);
+        let subnet = subnet_bits(prefix.address());
+        if let Some(destination) = self.sender.destination(subnet) {
+            let route = self.route(destination);
+            self.sender.set_route(subnet, route, self.now);
+        }
     }
 
     fn drain_data(&mut self) {
@@ -347,13 +377,16 @@ impl Engine {
                 Output::Message { source, destination, key, body } => {
                     // What makes no sense is dropped and nothing else.
                     if let Ok(packet) = MessagePacket::decode(body) {
-                        self.sender.handle(source, &packet, self.now);
-                        let origin = Origin { source, destination, key };
-                        self.receiver.handle(origin, packet, self.now);
+                        self.handle_message(Origin { source, destination, key }, packet);
                     }
                 }
             }
         }
+    }
+
+    fn handle_message(&mut self, origin: Origin, packet: MessagePacket) {
+        self.sender.handle(origin.source, &packet, self.now);
+        self.receiver.handle(origin, packet, self.now);
     }
 
     fn drain_bus(&mut self) {
@@ -372,6 +405,12 @@ impl Engine {
         }
         while let Some(packet) = self.receiver.poll_packet().or_else(|| self.sender.poll_packet()) {
             let ends = (packet.source.unwrap_or(self.address), packet.destination);
+            if self.is_own(packet.destination) {
+                let origin = Origin { source: ends.0, destination: ends.1, key: self.key };
+                self.handle_message(origin, packet.packet);
+                self.is_unsettled = true; // answers may make room for more
+                continue;
+            }
             let write = |out: &mut BytesMut| packet.packet.encode(out);
             // One that cannot go is like one that was lost: it is repeated.
             self.data.send_message(ends, packet.key, write, &mut self.router, self.now);

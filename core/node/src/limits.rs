@@ -78,11 +78,13 @@ pub struct BusLimits {
     pub ready_per_source: usize,
     /// Bytes of those.
     pub ready_bytes_per_source: usize,
-    /// Whole messages that nobody has taken yet in all.
+    /// Whole messages that nobody has taken yet in all; half of it, and of the bytes, for topics
+    /// that nobody reserved.
     pub ready: usize,
     /// Bytes of those.
     pub ready_bytes: usize,
-    /// Ids of completed messages of one /64 that are remembered (for at most ten minutes).
+    /// Ids of completed messages of one /64 that are remembered, for at most ten minutes: so a
+    /// source that completes more than 109 a second is remembered for less long.
     pub completed_per_source: usize,
     /// Ids of completed messages remembered in all; about 60 bytes each.
     pub completed: usize,

@@ -26,6 +26,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
+pub(crate) use filter::is_low_order;
 pub use limits::RouterLimits;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};

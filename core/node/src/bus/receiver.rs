@@ -7,12 +7,18 @@
 //! that have come count.
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects)]
 
+mod completed;
+mod ready;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
+use self::completed::Completed;
+use self::ready::Ready;
+pub(crate) use self::ready::Wanted;
 use super::Outgoing;
 use crate::PublicKey;
 use crate::data::subnet_bits;
@@ -27,7 +33,11 @@ const SMALLEST_CHUNK: u64 = 250;
 /// Memory a stored chunk costs besides its bytes.
 const CHUNK_COST: usize = 128;
 
-type Key = (u64, MessageId);
+/// A source with fewer messages under way is modest, see [`Receiver::make_room`]; in bytes, one with
+/// less than this part of what a source may have.
+const FEW: usize = 16;
+
+pub(super) type Key = (u64, MessageId);
 
 /// Where a packet came from, as the data plane knows it.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +47,7 @@ pub(crate) struct Origin {
     pub(crate) key: PublicKey,
 }
 
-struct Pending {
+pub(super) struct Pending {
     origin: Origin,
     length: u64,
     topic: Bytes,
@@ -55,31 +65,26 @@ struct Source {
     pending_bytes: usize,
     ready: usize,
     ready_bytes: usize,
-    completed: VecDeque<MessageId>,
 }
 
 impl Source {
     fn is_idle(&self) -> bool {
-        self.pending == 0 && self.ready == 0 && self.completed.is_empty()
+        self.pending == 0 && self.ready == 0
     }
 }
 
 /// All incoming messages of a node.
 pub(crate) struct Receiver {
     limits: BusLimits,
-    pending: HashMap<Key, Pending>,
+    pub(super) pending: HashMap<Key, Pending>,
     pending_bytes: usize,
     /// Pending messages in the order they began; some have ended since.
     aging: VecDeque<(Instant, Key)>,
     /// Complete, but without room in the ready queue.
     blocked: VecDeque<Key>,
     sources: HashMap<u64, Source>,
-    completed: HashMap<Key, Instant>,
-    completed_aging: VecDeque<(Instant, Key)>,
-    ready: HashMap<Bytes, VecDeque<(u64, ReceivedMessage)>>,
-    ready_count: usize,
-    ready_bytes: usize,
-    next_ready: u64,
+    completed: Completed,
+    ready: Ready,
     news: VecDeque<Bytes>,
     out: VecDeque<Outgoing>,
 }
@@ -93,12 +98,8 @@ impl Receiver {
             aging: VecDeque::new(),
             blocked: VecDeque::new(),
             sources: HashMap::new(),
-            completed: HashMap::new(),
-            completed_aging: VecDeque::new(),
-            ready: HashMap::new(),
-            ready_count: 0,
-            ready_bytes: 0,
-            next_ready: 0,
+            completed: Completed::default(),
+            ready: Ready::default(),
             news: VecDeque::new(),
             out: VecDeque::new(),
         }
@@ -118,7 +119,7 @@ impl Receiver {
     pub(crate) fn handle(&mut self, origin: Origin, packet: MessagePacket, now: Instant) {
         let id = packet.id;
         let key = (subnet_bits(origin.source), id);
-        let repeated = self.completed.contains_key(&key);
+        let repeated = self.completed.contains(&key);
         match packet.body {
             // This node asks for no replies yet, so every reply is one nobody asked for.
             MessageBody::Init { reply: true, .. } => {}
@@ -151,26 +152,15 @@ impl Receiver {
         }
     }
 
-    /// Takes the oldest message whose topic is wanted, and tells its sender.
-    pub(crate) fn take(
-        &mut self,
-        wanted: &dyn Fn(&Bytes) -> bool,
-        now: Instant,
-    ) -> Option<ReceivedMessage> {
-        let topic = self
-            .ready
-            .iter()
-            .filter(|(topic, _)| wanted(topic))
-            .min_by_key(|(_, queue)| queue.front().map(|(number, _)| *number))
-            .map(|(topic, _)| topic.clone())?;
-        let queue = self.ready.get_mut(&topic)?;
-        let (_, message) = queue.pop_front()?;
-        if queue.is_empty() {
-            self.ready.remove(&topic);
-        }
+    /// Somebody waits for messages of this topic: they have room when those of others have none.
+    pub(crate) fn reserve(&mut self, topic: Bytes) {
+        self.ready.reserve(topic);
+    }
+
+    /// Takes the oldest message that is wanted, and tells its sender.
+    pub(crate) fn take(&mut self, wanted: &Wanted<'_>, now: Instant) -> Option<ReceivedMessage> {
+        let message = self.ready.take(wanted)?;
         let size = message.payload.len();
-        self.ready_count = self.ready_count.saturating_sub(1);
-        self.ready_bytes = self.ready_bytes.saturating_sub(size);
         let subnet = subnet_bits(message.source);
         if let Some(source) = self.sources.get_mut(&subnet) {
             source.ready = source.ready.saturating_sub(1);
@@ -185,8 +175,8 @@ impl Receiver {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let deadline = |queue: &VecDeque<(Instant, Key)>| queue.front().map(|(at, _)| *at);
-        [deadline(&self.aging), deadline(&self.completed_aging)].into_iter().flatten().min()
+        let pending = self.aging.front().map(|(at, _)| *at);
+        [pending, self.completed.poll_timeout()].into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
@@ -197,9 +187,7 @@ impl Receiver {
                 self.forget_pending(key);
             }
         }
-        while self.completed_aging.front().is_some_and(|(at, _)| *at <= now) {
-            self.forget_oldest_completed();
-        }
+        self.completed.expire(now);
     }
 
     /// Opens a pending message; false when it is refused. A repeat changes nothing: its chunks are
@@ -214,11 +202,11 @@ impl Receiver {
             }
             self.forget_pending(key);
         }
+        if self.pending.len() >= self.limits.pending && !self.make_room(key.0) {
+            return false;
+        }
         let source = self.sources.entry(key.0).or_default();
-        let crowded = source.pending >= self.limits.pending_per_source
-            || self.pending.len() >= self.limits.pending;
-        if crowded {
-            self.drop_idle(key.0);
+        if source.pending >= self.limits.pending_per_source {
             return false;
         }
         source.pending = source.pending.saturating_add(1);
@@ -234,8 +222,30 @@ impl Receiver {
         true
     }
 
+    /// All places are taken. The oldest message goes, whosever it is, for one of a source that has
+    /// little under way itself: so a few greedy sources cannot lock everybody else out. Its sender
+    /// starts it over.
+    fn make_room(&mut self, newcomer: u64) -> bool {
+        let modest = self.sources.get(&newcomer).is_none_or(|source| {
+            source.pending < FEW
+                && source.pending_bytes <= self.limits.pending_bytes_per_source / FEW
+        });
+        while modest && let Some((_, key)) = self.aging.pop_front() {
+            if self.pending.contains_key(&key) {
+                self.forget_pending(key);
+                return true;
+            }
+        }
+        false
+    }
+
     /// Keeps a chunk; false when it is refused.
     fn store(&mut self, key: Key, index: u64, offset: u64, data: Bytes) -> bool {
+        if self.pending_bytes.saturating_add(data.len().saturating_add(CHUNK_COST))
+            > self.limits.pending_bytes
+        {
+            self.make_room(key.0);
+        }
         let Some(pending) = self.pending.get_mut(&key) else { return false };
         let Some(source) = self.sources.get_mut(&key.0) else { return false };
         let size = data.len() as u64;
@@ -275,7 +285,7 @@ impl Receiver {
             return;
         }
         let size = usize::try_from(pending.length).unwrap_or(usize::MAX);
-        if !self.has_room(key.0, size) {
+        if !self.has_room(key.0, &pending.topic, size) {
             let few = self.blocked.len() < self.limits.pending;
             if let Some(pending) = self.pending.get_mut(&key)
                 && few
@@ -294,7 +304,7 @@ impl Receiver {
         };
         let (origin, topic) = (pending.origin, pending.topic.clone());
         self.forget_pending(key);
-        self.remember(key, now);
+        self.completed.insert(key, &self.limits, now);
         self.make_ready(key, origin, topic, payload);
         self.answer(origin, key.1, MessageBody::DoneAck { chunks, hash });
     }
@@ -303,72 +313,39 @@ impl Receiver {
         let source = self.sources.entry(key.0).or_default();
         source.ready = source.ready.saturating_add(1);
         source.ready_bytes = source.ready_bytes.saturating_add(payload.len());
-        self.ready_count = self.ready_count.saturating_add(1);
-        self.ready_bytes = self.ready_bytes.saturating_add(payload.len());
         self.news.push_back(topic.clone());
         let message = ReceivedMessage {
             id: key.1,
-            topic: topic.clone(),
+            topic,
             source: origin.source,
             source_key: origin.key,
             destination: origin.destination,
             payload,
             reply: false,
         };
-        self.ready.entry(topic).or_default().push_back((self.next_ready, message));
-        self.next_ready = self.next_ready.saturating_add(1);
+        self.ready.push(message);
     }
 
-    fn has_room(&self, subnet: u64, size: usize) -> bool {
+    fn has_room(&self, subnet: u64, topic: &Bytes, size: usize) -> bool {
         let (ready, bytes) =
             self.sources.get(&subnet).map_or((0, 0), |source| (source.ready, source.ready_bytes));
-        let limits = &self.limits;
-        let fits = |bytes: usize, limit: usize| bytes == 0 || bytes.saturating_add(size) <= limit;
-        ready < limits.ready_per_source
-            && self.ready_count < limits.ready
-            && fits(bytes, limits.ready_bytes_per_source)
-            && fits(self.ready_bytes, limits.ready_bytes)
+        let most_bytes = self.limits.ready_bytes_per_source;
+        let fits = bytes == 0 || bytes.saturating_add(size) <= most_bytes;
+        ready < self.limits.ready_per_source
+            && fits
+            && self.ready.has_room(topic, size, &self.limits)
     }
 
     /// Gives messages that waited for room another try, oldest first.
     fn unblock(&mut self, now: Instant) {
         let mut tries = self.blocked.len().min(16); // a full source must not cost all others much
-        while tries > 0 && self.ready_count < self.limits.ready {
+        while tries > 0 {
             let Some(key) = self.blocked.pop_front() else { return };
             if let Some(pending) = self.pending.get_mut(&key) {
                 pending.blocked = false;
             }
             self.try_complete(key, now); // queues itself again when there is no room
             tries = tries.saturating_sub(1);
-        }
-    }
-
-    fn remember(&mut self, key: Key, now: Instant) {
-        let source = self.sources.entry(key.0).or_default();
-        source.completed.push_back(key.1);
-        let oldest = if source.completed.len() > self.limits.completed_per_source {
-            source.completed.pop_front()
-        } else {
-            None
-        };
-        if let Some(oldest) = oldest {
-            self.completed.remove(&(key.0, oldest));
-        }
-        let until = now.checked_add(REMEMBERED).unwrap_or(now);
-        self.completed.insert(key, until);
-        self.completed_aging.push_back((until, key));
-        while self.completed_aging.len() > self.limits.completed {
-            self.forget_oldest_completed();
-        }
-    }
-
-    fn forget_oldest_completed(&mut self) {
-        let Some((_, key)) = self.completed_aging.pop_front() else { return };
-        if self.completed.remove(&key).is_some() {
-            if let Some(source) = self.sources.get_mut(&key.0) {
-                source.completed.pop_front(); // both are in order of completion
-            }
-            self.drop_idle(key.0);
         }
     }
 

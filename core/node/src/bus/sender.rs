@@ -4,13 +4,15 @@
 //! messages take turns, and one estimate of the round trip. A message is written as INIT, chunks and
 //! DONE without waiting for answers in between; what is lost is seen by later chunks being
 //! acknowledged, or by a timer. A receiver forgets the chunks it has when an INIT is repeated, so
-//! after a repeated INIT everything is sent again; and when DONE stays unanswered although every
+//! after a repeated INIT and its answer everything is sent again; and when DONE stays unanswered although every
 //! chunk was acknowledged, that may be just what happened, so then the message starts over.
 //!
 //! Acknowledgements only mark things; [`Sender::pump`] sends, so a batch of them costs one round.
 
+mod ended;
 mod flow;
 mod outgoing;
+mod search;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -21,6 +23,7 @@ use bytes::Bytes;
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 
+use self::ended::Ended;
 use self::flow::Flow;
 pub(crate) use self::flow::Route;
 use self::outgoing::{Due, Message};
@@ -33,8 +36,6 @@ use crate::wire::message::{MessageBody, MessageId, MessagePacket};
 
 /// When a sender gives up (spec 8.3).
 const PATIENCE: Duration = Duration::from_secs(300);
-/// How long the state of an ended message can be asked for at least, bounds permitting.
-const REMEMBERED: Duration = Duration::from_secs(300);
 /// Messages of one flow under way at once. Receivers bound the same thing.
 const ACTIVE: usize = 256;
 /// Bytes of those, unless it is one message alone: what receivers surely have room for.
@@ -43,8 +44,6 @@ const ACTIVE_BYTES: usize = 16 << 20;
 const QUANTUM: usize = 8;
 /// Flows kept for what they know of the path after their last message.
 const IDLE_FLOWS: usize = 1024;
-/// First pause between lookups: as long as a failed one is remembered. Doubles to the second.
-const LOOKUP_PAUSE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(60));
 
 /// A message as the caller gives it.
 #[derive(Debug, Clone)]
@@ -81,8 +80,7 @@ pub(crate) struct Sender {
     dirty: Vec<u64>,
     timers: BinaryHeap<Reverse<(Instant, Timer)>>,
     aging: VecDeque<(Instant, MessageId)>,
-    ended: HashMap<MessageId, (SendState, u64)>,
-    ended_aging: VecDeque<(Instant, MessageId)>,
+    ended: Ended,
     out: VecDeque<Outgoing>,
     events: VecDeque<Event>,
 }
@@ -90,6 +88,7 @@ pub(crate) struct Sender {
 impl Sender {
     pub(crate) fn new(limits: BusLimits, random: ChaCha20Rng) -> Self {
         Self {
+            ended: Ended::new(limits.ended),
             limits,
             random,
             messages: HashMap::new(),
@@ -98,8 +97,6 @@ impl Sender {
             dirty: Vec::new(),
             timers: BinaryHeap::new(),
             aging: VecDeque::new(),
-            ended: HashMap::new(),
-            ended_aging: VecDeque::new(),
             out: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -131,15 +128,12 @@ impl Sender {
         self.bytes += length;
         self.messages.insert(id, Message::new(draft, now));
         self.aging.push_back((now + PATIENCE, id));
-        let flow = self.flows.entry(subnet).or_insert_with(|| Flow::new(now));
+        let flow = self.flows.entry(subnet).or_insert_with(|| Flow::new(destination, now));
+        flow.destination = destination;
         flow.queue.push_back(id);
         flow.messages += 1;
         flow.route = route;
-        if route == Route::None && flow.lookup_pause.is_none() {
-            flow.lookup_pause = Some(LOOKUP_PAUSE.0);
-            self.timers.push(Reverse((now + LOOKUP_PAUSE.0, Timer::Lookup(subnet))));
-            self.events.push_back(Event::Lookup { destination });
-        }
+        self.search(subnet, now);
         self.mark(subnet);
         Ok(id)
     }
@@ -153,7 +147,12 @@ impl Sender {
         if self.messages.contains_key(&id) {
             return Some(SendState::Pending);
         }
-        self.ended.get(&id).map(|(state, _)| *state)
+        self.ended.state(id)
+    }
+
+    /// An address in a /64 that messages go to, if any do.
+    pub(crate) fn destination(&self, subnet: u64) -> Option<Ipv6Addr> {
+        self.flows.get(&subnet).map(|flow| flow.destination)
     }
 
     /// Tells whether a /64 can be reached. When it can again, everything unanswered is repeated.
@@ -165,14 +164,13 @@ impl Sender {
         }
         match route {
             Route::Exists => {
-                flow.lookup_pause = None;
                 let active: Vec<MessageId> = flow.active.iter().copied().collect();
                 for id in active {
                     self.expire_message(id, now, Due::Now);
                 }
                 self.mark(subnet);
             }
-            Route::None => self.start_lookups(subnet, now),
+            Route::None => self.search(subnet, now),
         }
     }
 
@@ -190,7 +188,7 @@ impl Sender {
     pub(crate) fn handle(&mut self, source: Ipv6Addr, packet: &MessagePacket, now: Instant) {
         let (id, subnet) = (packet.id, subnet_bits(source));
         if matches!(packet.body, MessageBody::Read) {
-            return self.handle_read(id, subnet);
+            return self.handle_read(id, subnet, now);
         }
         let Some(message) = self.messages.get_mut(&id) else { return };
         if message.subnet != subnet {
@@ -229,7 +227,7 @@ impl Sender {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let front = |queue: &VecDeque<(Instant, MessageId)>| queue.front().map(|(at, _)| *at);
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        [timer, front(&self.aging), front(&self.ended_aging)].into_iter().flatten().min()
+        [timer, front(&self.aging), self.ended.poll_timeout()].into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
@@ -245,23 +243,23 @@ impl Sender {
                         self.expire_message(id, now, Due::ByDeadline);
                     }
                 }
-                Timer::Lookup(subnet) => self.repeat_lookup(subnet, now),
+                Timer::Lookup(subnet) => self.search_due(subnet, at, now),
             }
         }
         while let Some((_, id)) = self.aging.pop_front_if(|(at, _)| *at <= now) {
             self.abort(id, now);
         }
-        while let Some((_, id)) = self.ended_aging.pop_front_if(|(at, _)| *at <= now) {
-            self.ended.remove(&id);
-        }
+        self.ended.expire(now);
     }
 
-    fn handle_read(&mut self, id: MessageId, subnet: u64) {
-        if let Some((state, of)) = self.ended.get_mut(&id)
-            && *of == subnet
-            && *state == SendState::Received
-        {
-            *state = SendState::Read;
+    /// Whoever has taken a message has received it, also when the acknowledgement was lost: an old
+    /// receiver does not repeat that.
+    fn handle_read(&mut self, id: MessageId, subnet: u64, now: Instant) {
+        let begun = |message: &Message| message.subnet == subnet && message.has_begun();
+        if self.messages.get(&id).is_some_and(begun) {
+            self.end(id, SendState::Received, now);
+        }
+        if self.ended.read(id, subnet) {
             self.events.push_back(Event::State { id, state: SendState::Read });
         }
     }
@@ -343,28 +341,6 @@ impl Sender {
         self.mark(subnet);
     }
 
-    fn start_lookups(&mut self, subnet: u64, now: Instant) {
-        let Some(flow) = self.flows.get_mut(&subnet) else { return };
-        if flow.messages == 0 || flow.lookup_pause.is_some() {
-            return;
-        }
-        flow.lookup_pause = Some(LOOKUP_PAUSE.0);
-        self.timers.push(Reverse((now, Timer::Lookup(subnet))));
-    }
-
-    fn repeat_lookup(&mut self, subnet: u64, now: Instant) {
-        let Some(flow) = self.flows.get_mut(&subnet) else { return };
-        let Some(pause) = flow.lookup_pause else { return };
-        if flow.route == Route::Exists || flow.messages == 0 {
-            flow.lookup_pause = None;
-            return;
-        }
-        flow.lookup_pause = Some((pause * 2).min(LOOKUP_PAUSE.1));
-        self.timers.push(Reverse((now + pause, Timer::Lookup(subnet))));
-        let destination = Ipv6Addr::from_bits(u128::from(subnet) << 64);
-        self.events.push_back(Event::Lookup { destination });
-    }
-
     fn abort(&mut self, id: MessageId, now: Instant) {
         let Some(message) = self.messages.get(&id) else { return };
         let flow = self.flows.get(&message.subnet);
@@ -400,13 +376,7 @@ impl Sender {
         while self.aging.front().is_some_and(|(_, id)| !self.messages.contains_key(id)) {
             self.aging.pop_front();
         }
-        self.ended.insert(id, (state, message.subnet));
-        self.ended_aging.push_back((now + REMEMBERED, id));
-        if self.ended_aging.len() > self.limits.ended
-            && let Some((_, id)) = self.ended_aging.pop_front()
-        {
-            self.ended.remove(&id);
-        }
+        self.ended.insert(id, state, message.subnet, now);
         self.events.push_back(Event::State { id, state });
     }
 }

@@ -1,5 +1,7 @@
 //! Sender against receiver over a path that loses, doubles, delays and reorders, in virtual time.
 
+mod legacy;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::net::Ipv6Addr;
@@ -9,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-use super::{Draft, Event, Origin, Outgoing, Receiver, Route, Sender};
+use super::{Draft, Event, Origin, Outgoing, Receiver, Route, Sender, Wanted};
 use crate::SecretKey;
 use crate::limits::BusLimits;
 use crate::message::{MessageId, ReceivedMessage, SendState};
@@ -17,6 +19,7 @@ use crate::wire::message::{MessageBody, MessagePacket};
 
 const ANN: Ipv6Addr = Ipv6Addr::new(0x400, 1, 1, 1, 0, 0, 0, 1);
 const BEN: Ipv6Addr = Ipv6Addr::new(0x400, 2, 2, 2, 0, 0, 0, 2);
+const ANY: Wanted<'static> = Wanted::Passing(&|_| true);
 const MALLORY: Ipv6Addr = Ipv6Addr::new(0x400, 3, 3, 3, 0, 0, 0, 3);
 
 /// Per mille of packets, and the longest delay.
@@ -45,6 +48,8 @@ struct World {
     taken: Vec<ReceivedMessage>,
     states: BTreeMap<MessageId, SendState>,
     takes: bool,
+    /// Stands in for Ben's receiver.
+    old: Option<legacy::OldReceiver>,
 }
 
 impl World {
@@ -68,6 +73,7 @@ impl World {
             taken: Vec::new(),
             states: BTreeMap::new(),
             takes: true,
+            old: None,
         }
     }
 
@@ -102,12 +108,20 @@ impl World {
     fn settle(&mut self) {
         self.sender.pump(self.now);
         if self.takes {
-            while let Some(message) = self.receiver.take(&|_| true, self.now) {
+            while let Some(message) = self.receiver.take(&ANY, self.now) {
                 self.taken.push(message);
             }
         }
         while let Some(Outgoing { packet, .. }) = self.sender.poll_packet() {
             self.post(true, &packet);
+        }
+        if let Some(old) = &mut self.old {
+            if self.takes {
+                old.take();
+            }
+            for packet in old.packets() {
+                self.post(false, &packet);
+            }
         }
         while let Some(Outgoing { packet, .. }) = self.receiver.poll_packet() {
             self.post(false, &packet);
@@ -135,7 +149,9 @@ impl World {
             let Reverse((_, number)) = self.wire.pop().unwrap();
             let (to_ben, bytes) = self.packets.remove(&number).unwrap();
             let packet = MessagePacket::decode(bytes).unwrap();
-            if to_ben {
+            if to_ben && let Some(old) = &mut self.old {
+                old.handle(packet);
+            } else if to_ben {
                 self.receiver.handle(origin(ANN), packet, self.now);
             } else {
                 self.sender.handle(BEN, &packet, self.now);
@@ -253,6 +269,45 @@ fn done_is_not_acknowledged_without_room_in_the_queue() {
     assert_each_once(&world, &sent, 1);
 }
 
+#[test]
+fn topics_that_nobody_reserved_leave_room_for_those_somebody_did() {
+    let limits = BusLimits { ready: 10, ..BusLimits::default() };
+    let (mut receiver, now) = (Receiver::new(limits), Instant::now());
+    receiver.reserve(Bytes::from_static(b"chat"));
+    let mut send = |number: u8, topic: &'static str| {
+        let hash = *blake3::hash(b"").as_bytes();
+        let topic = Bytes::from_static(topic.as_bytes());
+        for body in [
+            MessageBody::Init { length: 0, topic, reply: false },
+            MessageBody::Done { chunks: 0, hash },
+        ] {
+            receiver.handle(origin(ANN), MessagePacket { id: MessageId([number; 8]), body }, now);
+        }
+        std::iter::from_fn(|| receiver.poll_packet()).count() == 2
+    };
+    assert_eq!((0..20).filter(|number| send(*number, "spam")).count(), 5);
+    assert_eq!((20..40).filter(|number| send(*number, "chat")).count(), 5);
+    let chat = Bytes::from_static(b"chat");
+    assert_eq!(receiver.take(&Wanted::Topic(&chat), now).unwrap().id, MessageId([20; 8]));
+}
+
+#[test]
+fn greedy_sources_cannot_lock_others_out() {
+    let limits = BusLimits { pending: 100, pending_per_source: 50, ..BusLimits::default() };
+    let (mut receiver, now) = (Receiver::new(limits), Instant::now());
+    let mut begin = |from: u16, number: u8| {
+        let source = Ipv6Addr::new(0x400, from, 0, 0, 0, 0, 0, 1);
+        let packet = MessagePacket { id: MessageId([number; 8]), body: init(5000) };
+        receiver.handle(origin(source), packet, now);
+        receiver.poll_packet().is_some()
+    };
+    let greedy = (1..=4).map(|from| (0..200).filter(|number| begin(from, *number)).count());
+    // The last two push others out only as long as they have little themselves.
+    assert_eq!(greedy.collect::<Vec<_>>(), [50, 50, 16, 16]);
+    assert!(begin(9, 1), "a newcomer finds a place");
+    assert!(receiver.pending.len() <= 100);
+}
+
 fn packet(body: MessageBody) -> MessagePacket {
     MessagePacket { id: MessageId([7; 8]), body }
 }
@@ -324,7 +379,7 @@ fn nobody_else_can_write_into_or_abort_a_message() {
         (ANN, done),
     ]);
     assert_eq!(answers.len(), 3);
-    assert_eq!(receiver.take(&|_| true, Instant::now()).unwrap().payload, "hello");
+    assert_eq!(receiver.take(&ANY, Instant::now()).unwrap().payload, "hello");
 }
 
 #[test]
@@ -339,11 +394,11 @@ fn repeats_of_a_completed_message_are_acknowledged_for_ten_minutes_and_not_deliv
         }
         assert_eq!(std::iter::from_fn(|| receiver.poll_packet()).count(), 3);
         if at == now {
-            assert!(receiver.take(&|_| true, at).is_some());
+            assert!(receiver.take(&ANY, at).is_some());
             assert!(matches!(receiver.poll_packet().unwrap().packet.body, MessageBody::Read));
         }
     }
-    assert!(receiver.take(&|_| true, now).is_none());
+    assert!(receiver.take(&ANY, now).is_none());
 }
 
 #[test]

@@ -22,7 +22,7 @@ impl Core {
             Command::Cancel { id } => self.engine.cancel_message(id, now),
             Command::Receive { filter, wait, reply } => {
                 let engine = &mut self.engine;
-                match self.inbox.find(&filter, &mut |wanted| engine.take(wanted, now)) {
+                match self.inbox.find(&filter, &mut |wanted| engine.take_wanted(wanted, now)) {
                     Some(message) => {
                         // Dropped unread, the hand-over brings the message back.
                         drop(reply.send(Some(self.inbox.hand_over(message))));
@@ -33,6 +33,7 @@ impl Core {
             }
             Command::Subscribe { topic, reply } => {
                 // Dropped unheard, the subscription's end of the channel closes: as good as never.
+                self.engine.reserve_topic(topic.clone());
                 let _ = reply.send(self.inbox.subscribe(topic));
                 self.deliverable = true;
             }

@@ -246,7 +246,7 @@ impl Core {
             }
             // Taking a message tells its sender, so the engine has more to say afterwards.
             let engine = &mut self.engine;
-            self.inbox.deliver(|wanted| engine.take(wanted, now));
+            self.inbox.deliver(|wanted| engine.take_wanted(wanted, now));
         }
         for id in self.to_wake.drain(..) {
             if let Some(link) = self.links.get(&id) {

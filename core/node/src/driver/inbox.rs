@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::command::{Handover, Released, Reply};
+use crate::bus::Wanted;
 use crate::message::{ReceivedMessage, TopicFilter};
 use crate::node::Subscription;
 
@@ -65,7 +66,7 @@ impl Inbox {
     pub(crate) fn find(
         &mut self,
         filter: &TopicFilter,
-        take: &mut impl FnMut(&dyn Fn(&Bytes) -> bool) -> Option<ReceivedMessage>,
+        take: &mut impl FnMut(&Wanted<'_>) -> Option<ReceivedMessage>,
     ) -> Option<ReceivedMessage> {
         let (subscriptions, returned) = (&self.subscriptions, &mut self.returned);
         let wanted = |topic: &Bytes| match filter {
@@ -75,22 +76,23 @@ impl Inbox {
         if let Some(position) = returned.iter().position(|message| wanted(&message.topic)) {
             return returned.remove(position);
         }
-        take(&wanted)
+        match filter {
+            TopicFilter::Is(topic) if wanted(topic) => take(&Wanted::Topic(topic)),
+            TopicFilter::Is(_) => None,
+            TopicFilter::Any => take(&Wanted::Passing(&wanted)),
+        }
     }
 
     /// Hands out all that can be handed out. `take` removes from the engine the oldest message
     /// whose topic is wanted.
-    pub(crate) fn deliver(
-        &mut self,
-        mut take: impl FnMut(&dyn Fn(&Bytes) -> bool) -> Option<ReceivedMessage>,
-    ) {
+    pub(crate) fn deliver(&mut self, mut take: impl FnMut(&Wanted<'_>) -> Option<ReceivedMessage>) {
         let returned = &mut self.returned;
         for (topic, subscriber) in &self.subscriptions {
             subscriber.fill(|| {
                 let position = returned.iter().position(|message| message.topic == topic);
                 match position {
                     Some(position) => returned.remove(position),
-                    None => take(&|other| other == topic),
+                    None => take(&Wanted::Topic(topic)),
                 }
             });
         }
@@ -157,8 +159,12 @@ mod tests {
     struct Queue(Vec<ReceivedMessage>);
 
     impl Queue {
-        fn take(&mut self, wanted: &dyn Fn(&Bytes) -> bool) -> Option<ReceivedMessage> {
-            let position = self.0.iter().position(|message| wanted(&message.topic))?;
+        fn take(&mut self, wanted: &Wanted<'_>) -> Option<ReceivedMessage> {
+            let passes = |message: &ReceivedMessage| match wanted {
+                Wanted::Topic(topic) => message.topic == *topic,
+                Wanted::Passing(passes) => passes(&message.topic),
+            };
+            let position = self.0.iter().position(passes)?;
             Some(self.0.remove(position))
         }
     }

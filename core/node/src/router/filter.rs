@@ -51,7 +51,7 @@ pub(super) fn is_acceptable(update: &Update) -> bool {
 }
 
 /// Whether nothing secret can be shared with this key.
-pub(super) fn is_low_order(key: &PublicKey) -> bool {
+pub(crate) fn is_low_order(key: &PublicKey) -> bool {
     let mut bytes = *key.as_bytes();
     bytes[31] &= 0x7f;
     LOW_ORDER.contains(&bytes)

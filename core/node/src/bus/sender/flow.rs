@@ -1,8 +1,10 @@
 //! What a sender knows of the path to one /64: window, round trip, and who has something to send.
 
 use std::collections::{HashSet, VecDeque};
+use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
+use super::search::Search;
 use crate::wire::message::MessageId;
 
 /// Chunks in flight at first (spec 8.4).
@@ -40,8 +42,9 @@ pub(super) struct Flow {
     pub(super) in_flight: usize,
     pub(super) route: Route,
     pub(super) is_dirty: bool,
-    /// Set while lookups are repeated.
-    pub(super) lookup_pause: Option<Duration>,
+    /// The address that the last message was for.
+    pub(super) destination: Ipv6Addr,
+    pub(super) search: Option<Search>,
     window: f64,
     threshold: f64,
     cut_at: Instant,
@@ -49,7 +52,7 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(destination: Ipv6Addr, now: Instant) -> Self {
         Self {
             queue: VecDeque::new(),
             active: HashSet::new(),
@@ -59,7 +62,8 @@ impl Flow {
             in_flight: 0,
             route: Route::None,
             is_dirty: false,
-            lookup_pause: None,
+            destination,
+            search: None,
             window: FIRST_WINDOW,
             threshold: LARGEST_WINDOW,
             cut_at: now,

@@ -18,6 +18,9 @@ const REORDERING: u32 = 16;
 /// DONEs that stay unanswered before the message starts over.
 const DONES: u32 = 4;
 
+/// Repeats of chunks without any answer, over some ten seconds, before the message starts over.
+const SILENCE: u32 = 6;
+
 /// Why a message is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
@@ -69,6 +72,8 @@ pub(super) struct Message {
     heard: bool,
     done_due: bool,
     dones: u32,
+    /// How often it started over because of that.
+    restarts: u32,
     repeats: u32,
 }
 
@@ -97,6 +102,7 @@ impl Message {
             heard: false,
             done_due: true,
             dones: 0,
+            restarts: 0,
             repeats: 0,
         }
     }
@@ -115,7 +121,14 @@ impl Message {
     }
 
     pub(super) fn has_unsent(&self) -> bool {
-        self.init.is_none() || self.next < self.count || !self.lost.is_empty() || self.done_due
+        let has_more = self.next < self.count || !self.lost.is_empty() || self.done_due;
+        self.init.is_none() || (has_more && !self.awaits_init_ack())
+    }
+
+    /// A repeated INIT makes an old receiver forget the chunks it has, also those that overtook the
+    /// INIT and were acknowledged. So after a repeat nothing follows before the answer.
+    fn awaits_init_ack(&self) -> bool {
+        self.has_restarted && !self.heard
     }
 
     pub(super) fn is_done(&self, chunks: u64, hash: &[u8; 32]) -> bool {
@@ -139,6 +152,10 @@ impl Message {
             let (length, topic) = (self.payload.len() as u64, self.topic.clone());
             self.push(id, MessageBody::Init { length, topic, reply: false }, out);
         }
+        self.deadline = now + flow.timeout(self.repeats);
+        if self.awaits_init_ack() {
+            return;
+        }
         for _ in 0..budget {
             let Some(index) = self.next_chunk() else { break };
             self.write_chunk(id, index, out, now);
@@ -147,7 +164,6 @@ impl Message {
         if self.done_due && self.next >= self.count && self.lost.is_empty() {
             self.write_done(id, out);
         }
-        self.deadline = now + flow.timeout(self.repeats);
     }
 
     fn next_chunk(&mut self) -> Option<usize> {
@@ -229,8 +245,10 @@ impl Message {
 
     fn heard_something(&mut self, flow: &Flow, now: Instant) {
         self.heard = true;
-        self.repeats = 0;
-        self.deadline = now + flow.timeout(0);
+        // One that has all of it and does not say so most likely has no room: it is asked rarely.
+        let is_done_awaited = self.acked == self.count;
+        self.repeats = if is_done_awaited { self.restarts.saturating_mul(2) } else { 0 };
+        self.deadline = now + flow.timeout(self.repeats);
     }
 
     /// Everything sent well before `sequence`, which arrived, and still unanswered.
@@ -275,7 +293,10 @@ impl Message {
         } else {
             self.repeats += 1;
         }
-        if !self.heard {
+        // One that was heard and then is silent for long may be an old receiver that has all of it,
+        // and does not answer for a complete message; that, and the news, was lost.
+        let is_silent = self.in_flight > 0 && self.repeats >= SILENCE;
+        if !self.heard || is_silent {
             flow.shrink(now);
             self.restart(flow);
         } else if self.in_flight > 0 {
@@ -291,6 +312,7 @@ impl Message {
         } else if self.acked == self.count {
             self.dones += 1;
             if self.dones.is_multiple_of(DONES) {
+                self.restarts += 1;
                 self.restart(flow);
             } else {
                 self.write_done(id, out);

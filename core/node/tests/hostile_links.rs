@@ -1,0 +1,213 @@
+//! Nodes over real TCP with peers that flood, hang, or are themselves.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use threephone_node::wire::control::{Hello, Tlv, Update};
+use threephone_node::wire::data::DataPacket;
+use threephone_node::wire::frame::{Decoder, Packet};
+use threephone_node::{
+    Endpoint, Events, Node, NodeConfig, NodeEvent, PeerKind, Prefix, PublicKey, RouterId,
+    SecretKey, SendState, Target, TopicFilter,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Nothing here takes that long unless it never comes.
+const LONG: Duration = Duration::from_secs(60);
+
+async fn start(name: u8, listen: &[&str], peers: &[Endpoint]) -> Node {
+    let mut config = NodeConfig::new(SecretKey::from_bytes([name; 32]));
+    config.listen = listen.iter().map(|endpoint| endpoint.parse().unwrap()).collect();
+    config.peers = peers.to_vec();
+    Node::start(config).await.unwrap()
+}
+
+async fn exchange(from: &Node, to: &Node) {
+    let payload = Bytes::from_static(b"hello");
+    let sent = from.send_and_wait(Target::Address(to.address()), b"", payload, LONG).await;
+    assert_eq!(sent, Ok(SendState::Received));
+    assert!(to.receive(TopicFilter::Any, LONG).await.is_some());
+}
+
+async fn wait_for(events: &mut Events, wanted: impl Fn(&NodeEvent) -> bool) {
+    let search = async { while !wanted(&events.next().await.expect("the node is open")) {} };
+    tokio::time::timeout(LONG, search).await.expect("it happens at all");
+}
+
+async fn inbound(node: &Node) -> usize {
+    node.peers().await.iter().filter(|peer| peer.kind == PeerKind::Inbound).count()
+}
+
+/// Waits until a state is reached that events do not tell.
+async fn until(mut reached: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !reached().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, wait).await.expect("it comes to that");
+}
+
+fn announcement(key: PublicKey) -> Bytes {
+    let (prefix, router_id) = (Prefix::subnet_of(key.address()), RouterId::new(key, [0; 6]));
+    let mut out = BytesMut::new();
+    Tlv::Update(Update { interval: 30_000, seqno: 0, metric: 0, prefix, router_id })
+        .encode(&mut out);
+    out.freeze()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_connections_from_one_source_take_32_places_and_hurt_nobody() {
+    let ann = start(1, &["tcp://127.0.0.1:0", "tcp://[::1]:0"], &[]).await;
+    let ben = start(2, &[], &ann.listening()[1..]).await;
+    exchange(&ann, &ben).await;
+    let address = ann.listening()[0].address();
+    let mut streams = Vec::new();
+    for _ in 0..200 {
+        streams.push(TcpStream::connect(address).await.unwrap());
+    }
+    let mut refused = 0;
+    for stream in &mut streams {
+        // Who is let in is greeted; who is not sees the end.
+        let read = tokio::time::timeout(LONG, stream.read(&mut [0; 100])).await.unwrap();
+        refused += usize::from(!read.is_ok_and(|bytes| bytes > 0));
+    }
+    assert_eq!(refused, 200 - 32);
+    assert_eq!(inbound(&ann).await, 32 + 1);
+    exchange(&ben, &ann).await;
+    drop(streams);
+    until(async || inbound(&ann).await == 1).await;
+    ann.close().await;
+    ben.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_does_not_read_loses_data_and_its_control_overtakes_what_waits() {
+    let ann = start(1, &["tcp://127.0.0.1:0"], &[]).await;
+    let address = ann.listening()[0].address();
+    let mut events = ann.events();
+    let key = SecretKey::from_bytes([7; 32]).public_key();
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    silent.write_all(&announcement(key)).await.unwrap();
+    wait_for(&mut events, |event| matches!(event, NodeEvent::Reachable { .. })).await;
+
+    let packet = DataPacket {
+        hop_limit: 64,
+        source: SecretKey::from_bytes([8; 32]).public_key().address(),
+        destination: key.address(),
+        payload: vec![0; 60_000].into(),
+    };
+    let mut bytes = BytesMut::new();
+    packet.encode(&mut bytes);
+    let mut flood = TcpStream::connect(address).await.unwrap();
+    let dropped = async || ann.peers().await.iter().map(|peer| peer.dropped).sum::<u64>();
+    while dropped().await == 0 {
+        flood.write_all(&bytes).await.unwrap();
+    }
+
+    let mut hello = BytesMut::new();
+    Tlv::Hello(Hello { seqno: 0, interval: 2000 }).encode(&mut hello);
+    silent.write_all(&hello).await.unwrap();
+    let ben = start(2, &[], ann.listening()).await;
+    exchange(&ben, &ann).await; // others are served meanwhile, and the Hello has come through
+    let (mut decoder, mut before, mut after) = (Decoder::new(), 0, 0);
+    let mut answered = false;
+    while after < 2 << 20 {
+        let read = tokio::time::timeout(LONG, silent.read_buf(decoder.buffer())).await;
+        assert!(read.unwrap().unwrap() > 0, "the link is up");
+        while let Some(packet) = decoder.next().unwrap() {
+            match packet {
+                Packet::Control(Tlv::Ihu(_)) => answered = true,
+                Packet::Data(data) if answered => after += data.payload.len(),
+                Packet::Data(data) => before += data.payload.len(),
+                Packet::Control(_) => {}
+            }
+        }
+    }
+    assert!(before > 0 && answered, "{before} bytes before, {after} after");
+    ann.close().await;
+    ben.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_peer_with_many_routes_does_not_take_other_links_with_it() {
+    let ann = start(1, &["tcp://127.0.0.1:0"], &[]).await;
+    let ben = start(2, &[], ann.listening()).await;
+    exchange(&ann, &ben).await;
+    let mut events = ben.events();
+    let keys = (0..17_000_u32).map(|number| {
+        let mut bytes = [9; 32];
+        bytes[..4].copy_from_slice(&number.to_le_bytes());
+        PublicKey::from_bytes(bytes)
+    });
+    let mut stream = TcpStream::connect(ann.listening()[0].address()).await.unwrap();
+    let routes: Vec<u8> = keys.flat_map(announcement).collect();
+    stream.write_all(&routes).await.unwrap();
+    until(async || ann.routes().await.len() >= 17_000).await;
+    drop(stream);
+    until(async || ann.peers().await.len() == 1).await;
+    exchange(&ben, &ann).await;
+    let down = async {
+        while let Some(event) = events.next().await {
+            assert!(!matches!(event, NodeEvent::PeerDown { .. }), "the link was closed");
+        }
+    };
+    tokio::join!(down, ben.close());
+    ann.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_dials_itself_works_as_if_it_had_not() {
+    let ann = start(1, &["tcp://127.0.0.1:0"], &[]).await;
+    let mut events = ann.events();
+    let own = ann.listening()[0];
+    ann.add_peer(own).await.unwrap();
+    for _ in 0..2 {
+        wait_for(&mut events, |event| matches!(event, NodeEvent::PeerUp { .. })).await;
+    }
+    let ben = start(2, &[], &[own]).await;
+    let chris = start(3, &[], &[own]).await;
+    exchange(&ben, &ann).await;
+    exchange(&ben, &chris).await;
+    exchange(&ann, &ann).await;
+    let nobody = SecretKey::from_bytes([99; 32]).public_key().address();
+    assert_eq!(ann.resolve(nobody, Duration::ZERO).await, None);
+    exchange(&chris, &ben).await;
+    let loop_bytes = ann.peers().await.iter().find(|peer| peer.endpoint == own).unwrap().tx_bytes;
+    assert!(loop_bytes < 5000, "nothing goes round and round: {loop_bytes} bytes");
+    for node in [ann, ben, chris] {
+        node.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_links_between_two_nodes_stand_in_for_each_other() {
+    let ann = start(1, &["tcp://127.0.0.1:0", "tcp://[::1]:0"], &[]).await;
+    let ben = start(2, &[], ann.listening()).await;
+    until(async || inbound(&ann).await == 2).await;
+    exchange(&ann, &ben).await;
+    for endpoint in ann.listening() {
+        ben.remove_peer(*endpoint).await.unwrap();
+        until(async || inbound(&ann).await == 1).await;
+        exchange(&ben, &ann).await;
+        exchange(&ann, &ben).await;
+        ben.add_peer(*endpoint).await.unwrap();
+        until(async || inbound(&ann).await == 2).await;
+    }
+    ann.close().await;
+    ben.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_port_is_told_with_what_to_do_about_it() {
+    let ann = start(1, &["tcp://127.0.0.1:0"], &[]).await;
+    let mut config = NodeConfig::new(SecretKey::from_bytes([2; 32]));
+    config.listen = ann.listening().to_vec();
+    let Err(error) = Node::start(config).await else { panic!("the port is taken") };
+    let text = error.to_string();
+    assert!(text.contains(&ann.listening()[0].to_string()), "{text}");
+    assert!(text.contains("choose another port"), "{text}");
+    ann.close().await;
+}
