@@ -18,8 +18,9 @@ use crate::{Attachment, AttachmentView, MailDraft, MailError};
 
 pub(crate) use author::author;
 
-/// Characters of text that are indexed.
-const MAX_INDEXED: usize = 1024 * 1024;
+/// Characters of text that are indexed: more than a book chapter, and what bounds the time that
+/// storing a mail holds up everything else.
+const MAX_INDEXED: usize = 256 * 1024;
 /// Characters of one header field that are indexed and listed.
 const MAX_FIELD: usize = 1000;
 /// People under To and Cc that are listed.

@@ -4,6 +4,7 @@
 mod support;
 
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use support::{NOW, Person, letter};
 use threephone_mail::{Imported, MailError, MailFlags, MailId, MailQuery, Mailbox};
 
@@ -84,7 +85,7 @@ async fn nothing_that_is_typed_is_a_query_language() {
     let mut ann = three_mails().await;
     for (words, ids) in [
         ("apple OR rated", vec![]),
-        ("OR", vec![3]),
+        ("OR", vec![1, 3]), // example.org
         ("apple NOT pie", vec![]),
         ("NEAR(apple pie)", vec![]),
         ("near", vec![1]),
@@ -107,26 +108,24 @@ async fn nothing_that_is_typed_is_a_query_language() {
     ann.stop().await;
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
-    #[test]
-    fn no_search_fails_and_every_mail_is_found_by_what_is_in_it(
-        words in prop_oneof![any::<String>(), "[\"*:^(){}+, NEAROT\\-\\\\a東京ก]{0,40}"]
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let mut ann = Person::new("Ann", 1, None).await;
-            let subject: String = words.chars().filter(|c| !c.is_control()).collect();
-            ann.mail().send(letter(&[&ann], &subject, &words), NOW).await.unwrap();
-            let found = ann.mail().search(&words, None).await.unwrap();
-            let has_words = words.chars().any(|c| c.is_ascii_alphanumeric() || "東京".contains(c));
-            if has_words && words.split_whitespace().count() <= 16 {
-                assert_eq!(found.len(), 2, "{words:?}");
-            }
-            ann.stop().await;
-        });
-    }
+#[test]
+fn no_search_fails_and_every_mail_is_found_by_what_is_in_it() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut ann = runtime.block_on(Person::new("Ann", 1, None));
+    let typed = prop_oneof![any::<String>(), "[\"*:^(){}+, NEAROT\\-\\\\a東京ก]{0,40}"];
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) };
+    let mut runner = TestRunner::new(config);
+    let outcome = runner.run(&typed, |words| {
+        let subject: String = words.chars().filter(|c| !c.is_control()).collect();
+        let draft = letter(&[&ann], &subject, &words);
+        let sent = runtime.block_on(ann.mail().send(draft, NOW)).unwrap();
+        let found = runtime.block_on(ann.mail().search(&words, None)).unwrap();
+        let has_words = words.chars().any(|c| c.is_ascii_alphanumeric() || "東京".contains(c));
+        prop_assert!(!has_words || found.iter().any(|view| view.id == sent.id));
+        Ok(())
+    });
+    outcome.unwrap();
+    runtime.block_on(ann.stop());
 }
 
 #[tokio::test]
