@@ -5,25 +5,28 @@
 //! to both. What arrives only marks things; packets are made when actions are asked for, so that a
 //! batch of acknowledgements costs one round of sending.
 
+mod action;
+mod settle;
+
 use std::collections::VecDeque;
 use std::net::Ipv6Addr;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use threephone_address::Target;
 
-use crate::bus::{Draft, Event, Origin, Receiver, Route, Sender, Wanted};
+pub use self::action::{Action, Class, CloseReason};
+use crate::bus::{Draft, Receiver, Route, Sender, Wanted};
 pub use crate::data::DataCounters;
-use crate::data::{DataPlane, Output, subnet_bits};
+use crate::data::DataPlane;
 use crate::identity::{RouterId, SecretKey};
 use crate::limits::Limits;
 use crate::message::{MessageId, ReceivedMessage, SendError, SendState};
-use crate::router::{self, RouteLookup, Router, RouterConfig, RouterOutput};
+use crate::router::{self, RouteLookup, Router, RouterConfig};
 pub use crate::router::{LookupState, RouteInfo};
 use crate::wire::frame::Packet;
-use crate::wire::message::MessagePacket;
 use crate::{LinkId, Prefix, PublicKey};
 
 /// What an engine starts from. All randomness comes from here.
@@ -36,76 +39,6 @@ pub struct EngineConfig {
     pub seed: [u8; 32],
     /// What others may claim.
     pub limits: Limits,
-}
-
-/// Which queue of a link a packet belongs in. Control goes first and is never dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// Control packets.
-    Control,
-    /// Data packets.
-    Data,
-}
-
-/// Why the engine gives a link up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CloseReason {
-    /// The peer stopped answering.
-    #[error("the peer does not answer")]
-    Dead,
-    /// The router has all the links it may have.
-    #[error("there are too many links")]
-    TooManyLinks,
-}
-
-/// What the engine wants done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Write these bytes, a whole packet, to a link.
-    Transmit {
-        /// Which.
-        link: LinkId,
-        /// How urgent.
-        class: Class,
-        /// The packet.
-        bytes: Bytes,
-    },
-    /// Close a link.
-    Close {
-        /// Which.
-        link: LinkId,
-        /// Why.
-        reason: CloseReason,
-    },
-    /// A whole message can be taken with [`Engine::take`].
-    MessageReady {
-        /// Its topic.
-        topic: Bytes,
-    },
-    /// An outgoing message has a new state.
-    MessageState {
-        /// Which.
-        id: MessageId,
-        /// The new state.
-        state: SendState,
-    },
-    /// A node is reachable that was not.
-    RouteAcquired {
-        /// Its prefix.
-        prefix: Prefix,
-        /// Its key.
-        key: PublicKey,
-    },
-    /// A node is not reachable any more.
-    RouteLost {
-        /// Its prefix.
-        prefix: Prefix,
-    },
-    /// A node was looked for and not found.
-    LookupFailed {
-        /// Its /64.
-        prefix: Prefix,
-    },
 }
 
 /// One node, without sockets and clock.
@@ -318,111 +251,6 @@ impl Engine {
         match self.router.route(destination) {
             RouteLookup::Selected { .. } => Route::Exists,
             RouteLookup::Unselected { .. } | RouteLookup::Unknown => Route::None,
-        }
-    }
-
-    /// Brings what one part says to the others until all are silent.
-    fn settle(&mut self) {
-        self.drain_router();
-        self.drain_data();
-        self.sender.pump(self.now);
-        self.drain_bus();
-        self.drain_data();
-        self.drain_router(); // using routes and looking them up makes requests
-    }
-
-    fn drain_router(&mut self) {
-        while let Some(output) = self.router.poll_output() {
-            match output {
-                RouterOutput::Send { link, tlv } => {
-                    let mut bytes = BytesMut::new();
-                    tlv.encode(&mut bytes);
-                    let (class, bytes) = (Class::Control, bytes.freeze());
-                    self.actions.push_back(Action::Transmit { link, class, bytes });
-                }
-                RouterOutput::Close { link, reason } => {
-                    self.actions.push_back(Action::Close { link, reason: reason.into() });
-                }
-                RouterOutput::RouteAcquired { prefix, key } => {
-                    self.data.release(prefix, &mut self.router, self.now);
-                    self.update_route(prefix);
-                    self.actions.push_back(Action::RouteAcquired { prefix, key });
-                }
-                RouterOutput::RouteLost { prefix } => {
-                    self.update_route(prefix);
-                    self.actions.push_back(Action::RouteLost { prefix });
-                }
-                RouterOutput::LookupFailed { prefix } => {
-                    self.actions.push_back(Action::LookupFailed { prefix });
-                }
-            }
-        }
-    }
-
-    /// A prefix may be a part of the /64 that messages go to, so what counts is where they go.
-    fn update_route(&mut self, prefix: Prefix) {
-        let subnet = subnet_bits(prefix.address());
-        if let Some(destination) = self.sender.destination(subnet) {
-            let route = self.route(destination);
-            self.sender.set_route(subnet, route, self.now);
-        }
-    }
-
-    fn drain_data(&mut self) {
-        while let Some(output) = self.data.poll_output() {
-            match output {
-                Output::Transmit { link, bytes } => {
-                    self.actions.push_back(Action::Transmit { link, class: Class::Data, bytes });
-                }
-                Output::Message { source, destination, key, body } => {
-                    // What makes no sense is dropped and nothing else.
-                    if let Ok(packet) = MessagePacket::decode(body) {
-                        self.handle_message(Origin { source, destination, key }, packet);
-                    }
-                }
-            }
-        }
-    }
-
-    fn handle_message(&mut self, origin: Origin, packet: MessagePacket) {
-        self.sender.handle(origin.source, &packet, self.now);
-        self.receiver.handle(origin, packet, self.now);
-    }
-
-    fn drain_bus(&mut self) {
-        while let Some(event) = self.sender.poll_event() {
-            match event {
-                Event::State { id, state } => {
-                    self.actions.push_back(Action::MessageState { id, state });
-                }
-                Event::Lookup { destination } => {
-                    self.router.lookup(destination, self.now);
-                }
-            }
-        }
-        while let Some(topic) = self.receiver.poll_ready() {
-            self.actions.push_back(Action::MessageReady { topic });
-        }
-        while let Some(packet) = self.receiver.poll_packet().or_else(|| self.sender.poll_packet()) {
-            let ends = (packet.source.unwrap_or(self.address), packet.destination);
-            if self.is_own(packet.destination) {
-                let origin = Origin { source: ends.0, destination: ends.1, key: self.key };
-                self.handle_message(origin, packet.packet);
-                self.is_unsettled = true; // answers may make room for more
-                continue;
-            }
-            let write = |out: &mut BytesMut| packet.packet.encode(out);
-            // One that cannot go is like one that was lost: it is repeated.
-            self.data.send_message(ends, packet.key, write, &mut self.router, self.now);
-        }
-    }
-}
-
-impl From<router::CloseReason> for CloseReason {
-    fn from(reason: router::CloseReason) -> Self {
-        match reason {
-            router::CloseReason::Dead => Self::Dead,
-            router::CloseReason::TooManyLinks => Self::TooManyLinks,
         }
     }
 }

@@ -1,11 +1,4 @@
-//! An embedded Mycelium node: it speaks the public network's packet protocol version 1, forwards
-//! for others, and carries messages between nodes.
-//!
-//! The parts, from the inside out: [`wire`] is the bytes; `router` and `data` and `bus` are pure
-//! state machines that take bytes and time and give bytes; [`engine`] is the three of them as one;
-//! `driver` connects an engine to TCP and a clock; [`Node`] is the handle that an application holds.
-//! Nothing here knows of storage or of the services above. Without a TUN device: applications
-//! exchange messages, not IP packets.
+#![doc = include_str!("../README.md")]
 
 pub mod bus;
 pub mod data;

@@ -1,18 +1,20 @@
 //! The handle an application holds on a running node.
 
+mod status;
+mod stream;
+
 use std::net::Ipv6Addr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use threephone_address::{PublicKey, Target};
 use tokio::net::TcpListener;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::status::{NodeError, NodeEvent, PeerKind, PeerState, PeerStatus, RouteStatus};
+pub use self::stream::{Events, Subscription};
 use crate::driver::command::{COMMANDS, CancelGuard, Command, INPUTS, Patience, Released};
 use crate::driver::core::{Core, CoreParts, Inlets};
 use crate::driver::listener;
@@ -45,121 +47,6 @@ impl NodeConfig {
     pub fn new(secret: SecretKey) -> Self {
         Self { secret, listen: Vec::new(), peers: Vec::new(), limits: Limits::default() }
     }
-}
-
-/// Why the node could not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum NodeError {
-    /// A listener could not be opened.
-    #[error("cannot listen on {endpoint}: {error}; choose another port, or stop what uses it")]
-    Listen {
-        /// Where.
-        endpoint: Endpoint,
-        /// What the system said.
-        error: std::io::Error,
-    },
-    /// The system gave no random bytes.
-    #[error("the system gave no random bytes: {0}")]
-    Random(getrandom::Error),
-    /// The peer is in the table already.
-    #[error("{0} is a peer already")]
-    PeerExists(Endpoint),
-    /// No such peer.
-    #[error("{0} is not a peer")]
-    UnknownPeer(Endpoint),
-    /// The peer table is full.
-    #[error("there are {0} static peers, which is the most; remove one first")]
-    TooManyPeers(usize),
-    /// The node is closed.
-    #[error("the node is closed")]
-    Closed,
-}
-
-/// How a peer came to be in the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PeerKind {
-    /// Configured or added; dialled again for ever.
-    Static,
-    /// It dialled us; forgotten when its link ends.
-    Inbound,
-}
-
-/// What a peer's link is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PeerState {
-    /// Being dialled.
-    Connecting,
-    /// The link is up.
-    Alive,
-    /// Waiting for the next attempt.
-    Dead,
-}
-
-/// One row of the peer table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerStatus {
-    /// The other side's underlay address.
-    pub endpoint: Endpoint,
-    /// How it got there.
-    pub kind: PeerKind,
-    /// What its link is doing.
-    pub state: PeerState,
-    /// Bytes written over all links to it.
-    pub tx_bytes: u64,
-    /// Bytes read over all links to it.
-    pub rx_bytes: u64,
-    /// Packets dropped because its queue was full.
-    pub dropped: u64,
-    /// Malformed control packets it sent.
-    pub malformed: u64,
-    /// Cost of the link in the routing metric; none while it is down.
-    pub link_cost: Option<u16>,
-}
-
-/// One known route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RouteStatus {
-    /// Where it leads.
-    pub prefix: Prefix,
-    /// Who announced it.
-    pub key: PublicKey,
-    /// The peer it goes through.
-    pub next_hop: Option<Endpoint>,
-    /// Sum of link costs; 65535 is unreachable.
-    pub metric: u16,
-    /// The source's sequence number.
-    pub seqno: u16,
-    /// Whether packets take it.
-    pub selected: bool,
-}
-
-/// What happened on the network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NodeEvent {
-    /// A route to the /64 of this node exists now, and did not before.
-    Reachable {
-        /// The announced prefix.
-        prefix: Prefix,
-        /// The node's key.
-        key: PublicKey,
-    },
-    /// The last route to the prefix went away.
-    Unreachable {
-        /// The prefix.
-        prefix: Prefix,
-    },
-    /// A link came up.
-    PeerUp {
-        /// With whom.
-        endpoint: Endpoint,
-    },
-    /// A link went down.
-    PeerDown {
-        /// With whom.
-        endpoint: Endpoint,
-    },
-    /// This many events were dropped because the reader was slow.
-    Missed(u64),
 }
 
 /// A running node. Close it with [`Node::close`]: dropping it without is an error in the log.
@@ -374,55 +261,6 @@ impl Drop for Node {
         if !self.closing.is_cancelled() {
             tracing::error!("a node was dropped without being closed");
             self.closing.cancel();
-        }
-    }
-}
-
-/// Receives the messages of one topic, in the order they were completed.
-pub struct Subscription {
-    pub(crate) receiver: mpsc::Receiver<ReceivedMessage>,
-    /// Set by the core when it holds messages back because this side is full.
-    pub(crate) starved: Arc<AtomicBool>,
-    pub(crate) released: mpsc::UnboundedSender<Released>,
-}
-
-impl Subscription {
-    /// The next message; none once the node is closed. Cancelling loses nothing.
-    pub async fn next(&mut self) -> Option<ReceivedMessage> {
-        let message = self.receiver.recv().await?;
-        if self.starved.swap(false, Ordering::SeqCst) {
-            let _ = self.released.send(Released::Room); // a closed node has nothing more to give
-        }
-        Some(message)
-    }
-
-    fn ended(released: mpsc::UnboundedSender<Released>) -> Self {
-        Self { receiver: mpsc::channel(1).1, starved: Arc::default(), released }
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        // The peers were told that these arrived; whoever subscribes next gets them.
-        self.receiver.close();
-        while let Ok(message) = self.receiver.try_recv() {
-            let _ = self.released.send(Released::Message(message)); // closed: nobody can receive
-        }
-    }
-}
-
-/// Receives what happens on the network.
-pub struct Events {
-    receiver: broadcast::Receiver<NodeEvent>,
-}
-
-impl Events {
-    /// The next event; none once the node is closed. Cancelling loses nothing.
-    pub async fn next(&mut self) -> Option<NodeEvent> {
-        match self.receiver.recv().await {
-            Ok(event) => Some(event),
-            Err(RecvError::Lagged(missed)) => Some(NodeEvent::Missed(missed)),
-            Err(RecvError::Closed) => None,
         }
     }
 }

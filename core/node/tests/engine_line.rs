@@ -1,4 +1,5 @@
 //! Whole engines on virtual links: neighbours and nodes with a router between them.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};

@@ -8,15 +8,17 @@
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects)]
 
 mod completed;
+mod pending;
 mod ready;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use self::completed::Completed;
+use self::pending::Pending;
 use self::ready::Ready;
 pub(crate) use self::ready::Wanted;
 use super::Outgoing;
@@ -45,18 +47,6 @@ pub(crate) struct Origin {
     pub(crate) source: Ipv6Addr,
     pub(crate) destination: Ipv6Addr,
     pub(crate) key: PublicKey,
-}
-
-pub(super) struct Pending {
-    origin: Origin,
-    length: u64,
-    topic: Bytes,
-    chunks: BTreeMap<u64, Bytes>,
-    bytes: u64,
-    done: Option<(u64, [u8; 32])>,
-    begun: Instant,
-    /// Whether it stands in the queue of those without room.
-    blocked: bool,
 }
 
 #[derive(Default)]
@@ -373,24 +363,5 @@ impl Receiver {
             key: None,
             packet: MessagePacket { id, body },
         });
-    }
-}
-
-impl Pending {
-    fn cost(&self) -> usize {
-        self.chunks.values().map(|chunk| chunk.len().saturating_add(CHUNK_COST)).sum()
-    }
-
-    /// The chunks as one, if they are what the hash says.
-    fn whole(&self, hash: &[u8; 32]) -> Option<Bytes> {
-        let payload = match self.chunks.first_key_value() {
-            Some((_, only)) if self.chunks.len() == 1 => only.clone(),
-            _ => {
-                let mut whole = BytesMut::with_capacity(usize::try_from(self.length).ok()?);
-                self.chunks.values().for_each(|chunk| whole.extend_from_slice(chunk));
-                whole.freeze()
-            }
-        };
-        (blake3::hash(&payload) == *hash).then_some(payload)
     }
 }

@@ -213,6 +213,10 @@ impl Core {
                 tracing::info!(%endpoint, "link up");
                 self.links.insert(id, link);
                 self.engine.link_up(id, endpoint.static_cost(), now);
+                // What others could not tell, the new peer may know.
+                for (address, _) in self.resolving.iter().filter(|(_, reply)| !reply.is_closed()) {
+                    self.engine.lookup(*address, now);
+                }
                 self.announce(NodeEvent::PeerUp { endpoint });
             }
             Err(error) => {

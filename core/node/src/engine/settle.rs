@@ -1,0 +1,108 @@
+//! How the parts of an engine hear of each other.
+
+use bytes::BytesMut;
+
+use super::{Action, Class, Engine};
+use crate::Prefix;
+use crate::bus::{Event, Origin};
+use crate::data::{Output, subnet_bits};
+use crate::router::RouterOutput;
+use crate::wire::message::MessagePacket;
+
+impl Engine {
+    /// Brings what one part says to the others until all are silent.
+    pub(super) fn settle(&mut self) {
+        self.drain_router();
+        self.drain_data();
+        self.sender.pump(self.now);
+        self.drain_bus();
+        self.drain_data();
+        self.drain_router(); // using routes and looking them up makes requests
+    }
+
+    pub(super) fn drain_router(&mut self) {
+        while let Some(output) = self.router.poll_output() {
+            match output {
+                RouterOutput::Send { link, tlv } => {
+                    let mut bytes = BytesMut::new();
+                    tlv.encode(&mut bytes);
+                    let (class, bytes) = (Class::Control, bytes.freeze());
+                    self.actions.push_back(Action::Transmit { link, class, bytes });
+                }
+                RouterOutput::Close { link, reason } => {
+                    self.actions.push_back(Action::Close { link, reason: reason.into() });
+                }
+                RouterOutput::RouteAcquired { prefix, key } => {
+                    self.data.release(prefix, &mut self.router, self.now);
+                    self.update_route(prefix);
+                    self.actions.push_back(Action::RouteAcquired { prefix, key });
+                }
+                RouterOutput::RouteLost { prefix } => {
+                    self.update_route(prefix);
+                    self.actions.push_back(Action::RouteLost { prefix });
+                }
+                RouterOutput::LookupFailed { prefix } => {
+                    self.actions.push_back(Action::LookupFailed { prefix });
+                }
+            }
+        }
+    }
+
+    /// A prefix may be a part of the /64 that messages go to, so what counts is where they go.
+    fn update_route(&mut self, prefix: Prefix) {
+        let subnet = subnet_bits(prefix.address());
+        if let Some(destination) = self.sender.destination(subnet) {
+            let route = self.route(destination);
+            self.sender.set_route(subnet, route, self.now);
+        }
+    }
+
+    pub(super) fn drain_data(&mut self) {
+        while let Some(output) = self.data.poll_output() {
+            match output {
+                Output::Transmit { link, bytes } => {
+                    self.actions.push_back(Action::Transmit { link, class: Class::Data, bytes });
+                }
+                Output::Message { source, destination, key, body } => {
+                    // What makes no sense is dropped and nothing else.
+                    if let Ok(packet) = MessagePacket::decode(body) {
+                        self.handle_message(Origin { source, destination, key }, packet);
+                    }
+                }
+            }
+        }
+    }
+
+    fn handle_message(&mut self, origin: Origin, packet: MessagePacket) {
+        self.sender.handle(origin.source, &packet, self.now);
+        self.receiver.handle(origin, packet, self.now);
+    }
+
+    fn drain_bus(&mut self) {
+        while let Some(event) = self.sender.poll_event() {
+            match event {
+                Event::State { id, state } => {
+                    self.actions.push_back(Action::MessageState { id, state });
+                }
+                Event::Lookup { destination } => {
+                    self.router.lookup(destination, self.now);
+                }
+            }
+        }
+        while let Some(topic) = self.receiver.poll_ready() {
+            self.actions.push_back(Action::MessageReady { topic });
+        }
+        while let Some(packet) = self.receiver.poll_packet().or_else(|| self.sender.poll_packet()) {
+            let ends = (packet.source.unwrap_or(self.address), packet.destination);
+            if self.is_own(packet.destination) {
+                let origin = Origin { source: ends.0, destination: ends.1, key: self.key };
+                self.handle_message(origin, packet.packet);
+                self.is_unsettled = true; // answers may make room for more
+                continue;
+            }
+            let write = |out: &mut BytesMut| packet.packet.encode(out);
+            // One that cannot go is like one that was lost: it is repeated.
+            self.data.send_message(ends, packet.key, write, &mut self.router, self.now);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What a node tells of itself: its peers, its routes, what happens, what went wrong.
+
+use crate::PublicKey;
+use crate::endpoint::Endpoint;
+use crate::prefix::Prefix;
+
+/// Why the node could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// A listener could not be opened.
+    #[error("cannot listen on {endpoint}: {error}; choose another port, or stop what uses it")]
+    Listen {
+        /// Where.
+        endpoint: Endpoint,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The system gave no random bytes.
+    #[error("the system gave no random bytes: {0}")]
+    Random(getrandom::Error),
+    /// The peer is in the table already.
+    #[error("{0} is a peer already")]
+    PeerExists(Endpoint),
+    /// No such peer.
+    #[error("{0} is not a peer")]
+    UnknownPeer(Endpoint),
+    /// The peer table is full.
+    #[error("there are {0} static peers, which is the most; remove one first")]
+    TooManyPeers(usize),
+    /// The node is closed.
+    #[error("the node is closed")]
+    Closed,
+}
+
+/// How a peer came to be in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PeerKind {
+    /// Configured or added; dialled again for ever.
+    Static,
+    /// It dialled us; forgotten when its link ends.
+    Inbound,
+}
+
+/// What a peer's link is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PeerState {
+    /// Being dialled.
+    Connecting,
+    /// The link is up.
+    Alive,
+    /// Waiting for the next attempt.
+    Dead,
+}
+
+/// One row of the peer table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// The other side's underlay address.
+    pub endpoint: Endpoint,
+    /// How it got there.
+    pub kind: PeerKind,
+    /// What its link is doing.
+    pub state: PeerState,
+    /// Bytes written over all links to it.
+    pub tx_bytes: u64,
+    /// Bytes read over all links to it.
+    pub rx_bytes: u64,
+    /// Packets dropped because its queue was full.
+    pub dropped: u64,
+    /// Malformed control packets it sent.
+    pub malformed: u64,
+    /// Cost of the link in the routing metric; none while it is down.
+    pub link_cost: Option<u16>,
+}
+
+/// One known route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteStatus {
+    /// Where it leads.
+    pub prefix: Prefix,
+    /// Who announced it.
+    pub key: PublicKey,
+    /// The peer it goes through.
+    pub next_hop: Option<Endpoint>,
+    /// Sum of link costs; 65535 is unreachable.
+    pub metric: u16,
+    /// The source's sequence number.
+    pub seqno: u16,
+    /// Whether packets take it.
+    pub selected: bool,
+}
+
+/// What happened on the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeEvent {
+    /// A route to the /64 of this node exists now, and did not before.
+    Reachable {
+        /// The announced prefix.
+        prefix: Prefix,
+        /// The node's key.
+        key: PublicKey,
+    },
+    /// The last route to the prefix went away.
+    Unreachable {
+        /// The prefix.
+        prefix: Prefix,
+    },
+    /// A link came up.
+    PeerUp {
+        /// With whom.
+        endpoint: Endpoint,
+    },
+    /// A link went down.
+    PeerDown {
+        /// With whom.
+        endpoint: Endpoint,
+    },
+    /// This many events were dropped because the reader was slow.
+    Missed(u64),
+}

@@ -1,0 +1,60 @@
+//! What a node hands out one by one: the messages of a topic, and events.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc};
+
+use super::NodeEvent;
+use crate::driver::command::Released;
+use crate::message::ReceivedMessage;
+
+/// Receives the messages of one topic, in the order they were completed.
+pub struct Subscription {
+    pub(crate) receiver: mpsc::Receiver<ReceivedMessage>,
+    /// Set by the core when it holds messages back because this side is full.
+    pub(crate) starved: Arc<AtomicBool>,
+    pub(crate) released: mpsc::UnboundedSender<Released>,
+}
+
+impl Subscription {
+    /// The next message; none once the node is closed. Cancelling loses nothing.
+    pub async fn next(&mut self) -> Option<ReceivedMessage> {
+        let message = self.receiver.recv().await?;
+        if self.starved.swap(false, Ordering::SeqCst) {
+            let _ = self.released.send(Released::Room); // a closed node has nothing more to give
+        }
+        Some(message)
+    }
+
+    pub(super) fn ended(released: mpsc::UnboundedSender<Released>) -> Self {
+        Self { receiver: mpsc::channel(1).1, starved: Arc::default(), released }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        // The peers were told that these arrived; whoever subscribes next gets them.
+        self.receiver.close();
+        while let Ok(message) = self.receiver.try_recv() {
+            let _ = self.released.send(Released::Message(message)); // closed: nobody can receive
+        }
+    }
+}
+
+/// Receives what happens on the network.
+pub struct Events {
+    pub(super) receiver: broadcast::Receiver<NodeEvent>,
+}
+
+impl Events {
+    /// The next event; none once the node is closed. Cancelling loses nothing.
+    pub async fn next(&mut self) -> Option<NodeEvent> {
+        match self.receiver.recv().await {
+            Ok(event) => Some(event),
+            Err(RecvError::Lagged(missed)) => Some(NodeEvent::Missed(missed)),
+            Err(RecvError::Closed) => None,
+        }
+    }
+}
