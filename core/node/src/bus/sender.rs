@@ -372,11 +372,30 @@ impl Sender {
         {
             self.flows.remove(&message.subnet);
         }
-        // Those at the front of the order of age that ended are of no more use.
-        while self.aging.front().is_some_and(|(_, id)| !self.messages.contains_key(id)) {
-            self.aging.pop_front();
-        }
+        self.sweep(message.subnet);
         self.ended.insert(id, state, message.subnet, now);
         self.events.push_back(Event::State { id, state });
+    }
+
+    /// What is left of ended messages in queues goes now and then: always at the front, and
+    /// everywhere when most of a queue is leftovers, so that it costs little for each.
+    fn sweep(&mut self, subnet: u64) {
+        let messages = &self.messages;
+        while self.aging.pop_front_if(|(_, id)| !messages.contains_key(id)).is_some() {}
+        if self.aging.len() > messages.len() * 2 + 1024 {
+            self.aging.retain(|(_, id)| messages.contains_key(id));
+        }
+        if let Some(flow) = self.flows.get_mut(&subnet)
+            && flow.queue.len() > flow.messages * 2 + 64
+        {
+            flow.queue.retain(|id| messages.contains_key(id));
+        }
+    }
+
+    /// Everything in queues, for telling whether they grow.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let flows = self.flows.values().map(|flow| flow.queue.len() + flow.ready.len());
+        self.aging.len() + self.timers.len() + flows.sum::<usize>()
     }
 }

@@ -308,6 +308,21 @@ fn greedy_sources_cannot_lock_others_out() {
     assert!(receiver.pending.len() <= 100);
 }
 
+#[test]
+fn messages_given_up_leave_nothing_behind() {
+    let mut world = World::new(1, CLEAN);
+    let stuck = world.send(b"stuck".to_vec());
+    world.sender.set_route(crate::data::subnet_bits(BEN), Route::None, world.now);
+    for _ in 0..10_000 {
+        let (topic, payload) = (Bytes::new(), Bytes::from_static(b"given up"));
+        let draft = Draft { destination: BEN, key: None, topic, payload };
+        let id = world.sender.send(draft, Route::None, world.now).unwrap();
+        world.sender.cancel(id, world.now);
+        assert!(world.sender.held() < 2000, "{}", world.sender.held());
+    }
+    assert_eq!(world.sender.state(stuck), Some(SendState::Pending));
+}
+
 fn packet(body: MessageBody) -> MessagePacket {
     MessagePacket { id: MessageId([7; 8]), body }
 }

@@ -260,3 +260,31 @@ fn decode_chunk_ack(mut header: &[u8]) -> Option<MessageBody> {
 fn decode_done(mut header: &[u8]) -> Option<(u64, [u8; 32])> {
     Some((take_u64(&mut header)?, *take(&mut header)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_that_claims_less_than_it_brings_holds_no_more_than_it_claims() {
+        let mut out = BytesMut::new();
+        let data = Bytes::from_static(&[7; 1300]);
+        let body = MessageBody::Chunk { index: 0, offset: 0, data: data.clone() };
+        MessagePacket { id: MessageId([1; 8]), body }.encode(&mut out);
+        let whole = out.clone().freeze();
+        let MessageBody::Chunk { data: kept, .. } = MessagePacket::decode(whole).unwrap().body
+        else {
+            panic!("a chunk")
+        };
+        assert_eq!(kept, data);
+        out.iter_mut().skip(28).zip(1_u64.to_be_bytes()).for_each(|(byte, new)| *byte = new);
+        let packet = Bytes::from(out.to_vec());
+        let MessageBody::Chunk { data: kept, .. } =
+            MessagePacket::decode(packet.clone()).unwrap().body
+        else {
+            panic!("a chunk")
+        };
+        assert_eq!(kept, data.slice(..1));
+        assert!(packet.is_unique());
+    }
+}

@@ -132,7 +132,7 @@ impl Message {
     }
 
     pub(super) fn is_done(&self, chunks: u64, hash: &[u8; 32]) -> bool {
-        self.init.is_some() && chunks == self.count as u64 && *hash == self.hash
+        self.has_begun() && chunks == self.count as u64 && *hash == self.hash
     }
 
     /// Sends up to `budget` chunks and what belongs around them.
