@@ -1,14 +1,4 @@
-//! Signed envelopes from device to device: a durable outbox, and an inbox that applies once.
-//!
-//! A service puts a body into the outbox in the transaction of the change that the body announces.
-//! From then on it is delivery's: signed for the receiver, sent again with growing intervals until
-//! the other device acknowledges, its time runs out, or the user cancels. The receiver applies the
-//! body in one transaction with the note that it has seen it, and acknowledges after the commit: at
-//! least once on the wire, applied once.
-//!
-//! `engine` decides (pure: time and inputs in, actions out), `worker` waits (tokio), `db` remembers,
-//! `envelope` and `ack` are the wire formats, `receive` is what happens to bytes of strangers.
-//! Bodies are opaque here; what they mean is the services' matter.
+#![doc = include_str!("../README.md")]
 
 mod ack;
 mod db;

@@ -1,8 +1,4 @@
-//! Who this device is: the profile's name and the Ed25519 key that signs what leaves it.
-//!
-//! The node key (an X25519 key in a file of the network's own format) says *where* a device is; the
-//! device key says *who* speaks. It is made on the device, lies in the encrypted database and never
-//! leaves it. This crate keeps the two tables, signs and verifies; it knows nothing of envelopes.
+#![doc = include_str!("../README.md")]
 
 mod db;
 mod error;

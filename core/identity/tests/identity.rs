@@ -77,3 +77,23 @@ fn debug_output_shows_no_secret() {
     let key = DeviceKey::from_seed(&[0xab; 32]);
     assert!(!format!("{key:?}").contains("abababab"));
 }
+
+/// What SQLite says of itself after these statements, without comments and spaces.
+fn schema(sql: &str) -> Vec<String> {
+    let conn = threephone_store::rusqlite::Connection::open_in_memory().unwrap();
+    conn.execute_batch(sql).unwrap();
+    let mut found = conn.prepare("SELECT sql FROM sqlite_schema ORDER BY name").unwrap();
+    let rows = found.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let bare = |sql: String| {
+        let lines = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
+        lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+    };
+    rows.map(|sql| bare(sql.unwrap())).collect()
+}
+
+#[test]
+fn the_documented_schema_is_what_the_migrations_make() {
+    let real = schema(&identity::ROOM.migrations.concat());
+    assert_eq!(schema(include_str!("../schema.sql")), real);
+    assert_eq!(real.len(), 2);
+}

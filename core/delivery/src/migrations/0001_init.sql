@@ -33,4 +33,4 @@ CREATE TABLE delivery_outbox (
     PRIMARY KEY (address, seq)
 ) STRICT;
 CREATE INDEX delivery_outbox_expires_at ON delivery_outbox (expires_at) WHERE state = 0;
-CREATE INDEX delivery_outbox_state ON delivery_outbox (state);
+CREATE INDEX delivery_outbox_failed ON delivery_outbox (state) WHERE state = 1;

@@ -23,7 +23,8 @@ async fn a_stranger_fills_its_quota_and_gets_through_once_it_is_answered() {
     for n in 0..5 {
         eve.send(ben.target(), &format!("eve {n}"), None).await;
     }
-    until(|| ben.refused(RefusalKind::StrangerQuota) >= 2).await;
+    eve.until_open(2).await;
+    until(|| ben.refused(RefusalKind::StrangerQuota) >= 5).await;
     assert_eq!((ben.notes().await.len(), eve.open().await), (3, 2));
     mal.send(ben.target(), "mal", None).await;
     mal.settled().await;
@@ -176,12 +177,7 @@ async fn a_service_that_always_fails_stops_neither_others_nor_the_clock() {
     for n in 0..50 {
         ann.send(ben.target(), &format!("note {n}"), None).await;
     }
-    for _ in 0..1000 {
-        if ann.open().await == 1 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    ann.until_open(1).await;
     assert_eq!((ann.open().await, ben.notes().await.len()), (1, 50));
     let a = ann.me.node_key;
     let sends = net.log().iter().filter(|(from, ..)| *from == a).count();
@@ -201,12 +197,7 @@ async fn an_end_that_cannot_be_noted_keeps_no_other_from_being_noted() {
         ann.send(ben.target(), &format!("note {n}"), None).await;
     }
     net.set_connected(ben.me.node_key, true);
-    for _ in 0..1000 {
-        if ann.open().await == 1 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    ann.until_open(1).await;
     assert_eq!((ann.open().await, ann.ends().await.len()), (1, 50));
     *ann.cursed.lock().unwrap() = None;
     ann.settled().await;
