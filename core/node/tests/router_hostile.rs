@@ -257,6 +257,23 @@ fn routes_end_after_three_and_a_half_intervals_and_are_refreshed_when_used() {
 }
 
 #[test]
+fn a_peer_that_never_answers_a_hello_is_given_up_after_43_seconds() {
+    let start = Instant::now();
+    let mut router = router(0, RouterLimits::default(), start);
+    router.link_up(A, 10, start);
+    let closed = loop {
+        let now = router.poll_timeout().unwrap();
+        router.handle_timeout(now);
+        // Its own Hellos and an IHU that nobody asked for do not keep it alive.
+        router.handle_tlv(A, Tlv::Hello(Hello { seqno: 0, interval: 2000 }), now);
+        if drain(&mut router).iter().any(|o| matches!(o, RouterOutput::Close { link: A, .. })) {
+            break now;
+        }
+    };
+    assert_eq!(closed - start, Duration::from_secs(43));
+}
+
+#[test]
 fn a_flood_of_hellos_gets_twenty_answers_and_then_one_a_second() {
     let (mut router, now) = alice(RouterLimits::default());
     let hello = Tlv::Hello(Hello { seqno: 0, interval: 2000 });
