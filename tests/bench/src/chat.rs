@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 
 use crate::Error;
 use crate::figure::{
-    DRAIN, DRAIN_SYNCS_RECEIVER, DRAIN_SYNCS_SENDER, LINE, LINE_DELIVERED, SYNCS_RECEIVER,
-    SYNCS_SENDER,
+    DRAIN, DRAIN_SYNCS_RECEIVER, DRAIN_SYNCS_SENDER, LINE, LINE_DELIVERED, ONE_SYNC,
+    SYNCS_RECEIVER, SYNCS_SENDER,
 };
 use crate::phone::{Handset, endpoints, events, now_ms, target};
 use crate::report::{Report, median};
@@ -65,6 +65,8 @@ pub(crate) async fn measure_latency(report: &mut Report) -> Result<(), Error> {
     report.add(LINE_DELIVERED, middle(|took| took.delivered));
     report.add(SYNCS_SENDER, middle(|took| took.syncs_ann));
     report.add(SYNCS_RECEIVER, middle(|took| took.syncs_ben));
+    let lean = took.iter().filter(|took| (took.syncs_ann, took.syncs_ben) == (1.0, 1.0)).count();
+    report.add(ONE_SYNC, 100.0 * lean as f64 / took.len() as f64);
     check_lines(&ben, &ann, WARM_UP + LINES + 1).await?;
     ann.close().await?;
     ben.close().await?;

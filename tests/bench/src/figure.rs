@@ -9,6 +9,8 @@ pub(crate) enum Must {
     AtMost(f64),
     /// The median may not lie below.
     AtLeast(f64),
+    /// The median is this.
+    Exactly(f64),
 }
 
 /// What is measured, and on whom.
@@ -58,10 +60,13 @@ pub(crate) const LINE_DELIVERED: Figure =
     figure("chat line, send to delivered, 5 ms a sync", OURS, "ms", Must::Nothing);
 /// Syncs of the sender on the way of a line.
 pub(crate) const SYNCS_SENDER: Figure =
-    figure("syncs on a line's way, median", "3Phone, sender", "", Must::AtMost(1.0));
+    figure("syncs on a line's way, median", "3Phone, sender", "", Must::Exactly(1.0));
 /// Syncs of the receiver on the way of a line.
 pub(crate) const SYNCS_RECEIVER: Figure =
-    figure("syncs on a line's way, median", "3Phone, receiver", "", Must::AtMost(1.0));
+    figure("syncs on a line's way, median", "3Phone, receiver", "", Must::Exactly(1.0));
+/// How many lines cost neither side more; the others met a checkpoint.
+pub(crate) const ONE_SYNC: Figure =
+    figure("lines with one sync a side on their way", OURS, "%", Must::Nothing);
 /// A full outbox, until everything is applied and acknowledged.
 pub(crate) const DRAIN: Figure =
     figure("10,000 lines drained, 5 ms a sync", OURS, "lines/s", Must::AtLeast(1000.0));

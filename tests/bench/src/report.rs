@@ -75,6 +75,7 @@ fn object(figure: &Figure, values: &[f64]) -> Value {
         Must::Nothing => (None, None),
         Must::AtMost(bound) => (Some(bound), None),
         Must::AtLeast(bound) => (None, Some(bound)),
+        Must::Exactly(value) => (Some(value), Some(value)),
     };
     json!({
         "figure": figure.what,
@@ -114,6 +115,7 @@ fn reached(figure: &Figure, median: f64) -> bool {
         Must::Nothing => true,
         Must::AtMost(bound) => median <= bound,
         Must::AtLeast(bound) => median >= bound,
+        Must::Exactly(value) => median == value,
     }
 }
 
@@ -122,6 +124,7 @@ fn bound(must: Must) -> String {
         Must::Nothing => String::new(),
         Must::AtMost(bound) => format!("<= {bound}"),
         Must::AtLeast(bound) => format!(">= {bound}"),
+        Must::Exactly(value) => format!("{value}"),
     }
 }
 
@@ -157,7 +160,7 @@ fn layout(lines: &[[String; 8]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figure::{BUS, DRAIN};
+    use crate::figure::{BUS, DRAIN, SYNCS_SENDER};
 
     #[test]
     fn the_median_is_the_middle_or_between_the_middle_two() {
@@ -171,11 +174,13 @@ mod tests {
         let mut report = Report::default();
         report.add(BUS, 1.9);
         report.add(DRAIN, 999.0);
+        report.add(SYNCS_SENDER, 0.0);
         let missed = report.missed();
-        assert_eq!(missed.len(), 1);
-        assert!(missed[0].contains("10,000 lines"), "{missed:?}");
+        assert_eq!(missed.len(), 2);
+        assert!(missed[0].contains("10,000 lines") && missed[1].contains("sender"), "{missed:?}");
         assert!(report.table().contains("MISSED"));
         report.add(DRAIN, 2000.0);
+        report.add(SYNCS_SENDER, 2.0);
         assert!(report.missed().is_empty());
     }
 }
