@@ -4,6 +4,7 @@ mod status;
 mod stream;
 
 use std::net::Ipv6Addr;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -57,6 +58,8 @@ pub struct Node {
     released: mpsc::UnboundedSender<Released>,
     /// Weak, so that readers of events see the end when the core ends.
     events: broadcast::WeakSender<NodeEvent>,
+    /// Made before anything ran, for the first reader.
+    first_events: Mutex<Option<broadcast::Receiver<NodeEvent>>>,
     tracker: TaskTracker,
     closing: CancellationToken,
 }
@@ -83,7 +86,7 @@ impl Node {
         let (commands, command_inlet) = mpsc::channel(COMMANDS);
         let (inputs, input_inlet) = mpsc::channel(INPUTS);
         let (released, released_inlet) = mpsc::unbounded_channel();
-        let events = broadcast::channel(EVENTS).0;
+        let (events, first_events) = broadcast::channel(EVENTS);
         let (tracker, closing) = (TaskTracker::new(), CancellationToken::new());
         let node = Self {
             key,
@@ -91,6 +94,7 @@ impl Node {
             commands,
             released: released.clone(),
             events: events.downgrade(),
+            first_events: Mutex::new(Some(first_events)),
             tracker: tracker.clone(),
             closing: closing.clone(),
         };
@@ -222,12 +226,14 @@ impl Node {
         answer.unwrap_or_else(|| Subscription::ended(self.released.clone()))
     }
 
-    /// What happens on the network from now on. A slow reader is told how much it missed.
+    /// What happens on the network: for the first caller since the node started, for later ones
+    /// from now on. A slow reader is told how much it missed.
     pub fn events(&self) -> Events {
-        let receiver = match self.events.upgrade() {
+        let first = self.first_events.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let receiver = first.unwrap_or_else(|| match self.events.upgrade() {
             Some(events) => events.subscribe(),
             None => broadcast::channel(1).1,
-        };
+        });
         Events { receiver }
     }
 

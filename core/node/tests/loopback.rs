@@ -61,6 +61,16 @@ async fn pair() -> (Node, Node) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_reader_of_events_hears_what_happened_before_it_asked() {
+    let (ann, ben) = pair().await;
+    exchange(&ben, &ann, "the link is up").await;
+    let mut events = ben.events();
+    wait_for(&mut events, |event| matches!(event, NodeEvent::PeerUp { .. })).await;
+    ann.close().await;
+    ben.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_exchange_messages_over_one_link() {
     let (ann, ben) = pair().await;
     let id = ben.send(Target::Key(ann.public_key()), b"greeting", "hello".into()).await.unwrap();

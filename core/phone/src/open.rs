@@ -6,7 +6,7 @@ use threephone_delivery::{Delivery, DeliveryConfig, Link};
 use threephone_identity::{self as identity, Me, Profile};
 use threephone_mail::Mail;
 use threephone_messaging::Messaging;
-use threephone_node::{Node, NodeConfig, NodeEvent, SecretKey};
+use threephone_node::{Events, Node, NodeConfig, NodeEvent, SecretKey};
 use threephone_store::{Store, StoreKey, StoreOptions};
 use tokio::task::JoinHandle;
 
@@ -80,7 +80,8 @@ async fn open_over(
     let (link, pump): (Option<Arc<dyn Link>>, _) = match &node {
         None => (None, None),
         Some(node) => {
-            let pump = tokio::spawn(pump(node.clone(), events.clone()));
+            // The first reader hears of everything since the start.
+            let pump = tokio::spawn(pump(node.events(), events.clone()));
             (Some(Arc::new(NodeLink::new(node.clone()).await)), Some(pump))
         }
     };
@@ -121,9 +122,7 @@ async fn start_node(
 }
 
 /// Tells the phone's readers what happens on the network, until the node is closed.
-async fn pump(node: Arc<Node>, log: Arc<EventLog>) {
-    let mut events = node.events();
-    drop(node);
+async fn pump(mut events: Events, log: Arc<EventLog>) {
     while let Some(event) = events.next().await {
         log.push(match event {
             NodeEvent::Reachable { key, .. } => Event::Reachable { key },
