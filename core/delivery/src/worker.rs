@@ -1,7 +1,9 @@
 //! Connects the engine to the link, the database and the clock: one task that waits.
 //!
-//! Every send, lookup and page is a task of its own in one `JoinSet`, which ends with the worker.
-//! Receiving is a sibling task (`inbox`), since it must go on while this one is busy.
+//! Every send, lookup and page is a task of its own (`task`) in one `JoinSet`, which ends with the
+//! worker. Receiving is a sibling task (`inbox`), since it must go on while this one is busy.
+
+mod task;
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -17,20 +19,13 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::ack::{self, Ack};
+use self::task::Done;
 use crate::engine::{Action, Engine, Input};
-use crate::envelope::{Inner, seal};
 use crate::inbox;
-use crate::{DeliveryConfig, DeliveryError, EnvelopeId, Inbound, Link, LinkError, Outcome, db};
+use crate::{DeliveryConfig, DeliveryError, EnvelopeId, Inbound, Link, db};
 
-/// The code under which an envelope fails that no link carries.
-const CODE_TOO_LARGE: u16 = 2;
-/// Envelopes expired in one transaction.
-const EXPIRE_BATCH: usize = 256;
 /// Commands taken in before acting: lets acknowledgements of one commit gather.
 const COMMAND_BATCH: usize = 1024;
-/// How long to leave the database alone after it failed.
-const DATABASE_REST: Duration = Duration::from_secs(1);
 
 /// What others tell the worker.
 pub(crate) enum Command {
@@ -52,14 +47,6 @@ pub(crate) struct Context {
     pub(crate) refused: Arc<AtomicU64>,
     pub(crate) stop: CancellationToken,
     pub(crate) commands: mpsc::UnboundedSender<Command>,
-}
-
-/// How a task ended.
-enum Done {
-    Input(Input),
-    Sent { address: Ipv6Addr, seq: u64, id: EnvelopeId },
-    Expired { settled: Vec<(Ipv6Addr, u64)>, next: Option<i64> },
-    Nothing,
 }
 
 pub(crate) async fn start(
@@ -185,11 +172,11 @@ impl Worker {
         if self.report_at.is_some_and(|at| at <= Instant::now()) {
             self.report_at = None;
             let ids = std::mem::take(&mut self.taken).into_values().collect();
-            self.tasks.spawn(report_sent(self.context.clone(), ids));
+            self.tasks.spawn(task::report_sent(self.context.clone(), ids));
         }
         if self.next_expiry.is_some_and(|at| at <= (self.context.config.clock)()) {
             self.next_expiry = None;
-            self.tasks.spawn(expire(self.context.clone()));
+            self.tasks.spawn(task::expire(self.context.clone()));
         }
         self.input(Input::Tick);
     }
@@ -210,7 +197,7 @@ impl Worker {
             let (context, link) = (self.context.clone(), link.clone());
             match action {
                 Action::Load { address, after, limit } => {
-                    self.tasks.spawn(load(context, address, after, limit));
+                    self.tasks.spawn(task::load(context, address, after, limit));
                 }
                 Action::Resolve { address } => {
                     self.tasks.spawn(async move {
@@ -219,10 +206,10 @@ impl Worker {
                     });
                 }
                 Action::Send { address, key, seq, low } => {
-                    self.tasks.spawn(send(context, link, address, key, seq, low));
+                    self.tasks.spawn(task::send(context, link, address, key, seq, low));
                 }
                 Action::SendAcks { address, key, acks } => {
-                    self.tasks.spawn(send_acks(context, link, address, key, acks));
+                    self.tasks.spawn(task::send_acks(context, link, address, key, acks));
                 }
             }
         }
@@ -234,148 +221,5 @@ async fn sleep_until(wake: Option<Instant>) {
     match wake {
         Some(wake) => tokio::time::sleep_until(wake).await,
         None => std::future::pending().await,
-    }
-}
-
-async fn load(context: Context, address: Ipv6Addr, after: u64, limit: usize) -> Done {
-    let page = context
-        .store
-        .read(move |conn| db::list_open(conn, address, after, limit).map_err(StoreError::from))
-        .await;
-    let (rows, more) = match page {
-        Ok(rows) => {
-            let more = rows.len() == limit;
-            (rows, more)
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the outbox cannot be read");
-            tokio::time::sleep(DATABASE_REST).await;
-            (Vec::new(), true)
-        }
-    };
-    Done::Input(Input::Loaded { address, rows, more })
-}
-
-async fn send(
-    context: Context,
-    link: Arc<dyn Link>,
-    address: Ipv6Addr,
-    key: PublicKey,
-    seq: u64,
-    low: u64,
-) -> Done {
-    let found = context
-        .store
-        .read(move |conn| db::find_open(conn, address, seq, low).map_err(StoreError::from))
-        .await;
-    let inner = match found {
-        Ok(Some(inner)) => inner,
-        // Settled meanwhile.
-        Ok(None) => return Done::Input(Input::Unsent { address, seq }),
-        Err(error) => {
-            tracing::warn!(%error, "the outbox cannot be read");
-            return Done::Input(Input::SendDone { address, seq, taken: false });
-        }
-    };
-    let id = inner.id;
-    let bytes = seal(inner, &context.me.device, &context.me.node_key, &key);
-    let sent = if bytes.len() > link.max_bytes() {
-        Err(LinkError::TooLarge)
-    } else {
-        link.send(Target::Key(key), bytes.into()).await
-    };
-    match sent {
-        Ok(sent) if sent.key == key => Done::Sent { address, seq, id },
-        Err(LinkError::TooLarge) => {
-            let outcome = Outcome::Refused { code: CODE_TOO_LARGE };
-            match settle(&context, vec![id], outcome).await {
-                Ok(_) => Done::Input(Input::Unsent { address, seq }),
-                Err(_) => Done::Input(Input::SendDone { address, seq, taken: false }),
-            }
-        }
-        Ok(_) | Err(_) => Done::Input(Input::SendDone { address, seq, taken: false }),
-    }
-}
-
-async fn settle(
-    context: &Context,
-    ids: Vec<EnvelopeId>,
-    outcome: Outcome,
-) -> Result<Vec<(Ipv6Addr, u64)>, StoreError> {
-    let (handlers, now_ms) = (context.handlers.clone(), (context.config.clock)());
-    context
-        .store
-        .write(move |tx| -> Result<_, StoreError> {
-            let mut settled = Vec::new();
-            for id in ids {
-                settled.extend(db::settle(tx, id, outcome, &handlers, now_ms)?);
-            }
-            Ok(settled)
-        })
-        .await
-}
-
-async fn send_acks(
-    context: Context,
-    link: Arc<dyn Link>,
-    address: Ipv6Addr,
-    key: PublicKey,
-    acks: Vec<Ack>,
-) -> Done {
-    if let Ok(id) = EnvelopeId::generate() {
-        let inner = Inner {
-            id,
-            noun: ack::NOUN.to_owned(),
-            seq: 0,
-            low: 0,
-            queued_at: (context.config.clock)(),
-            body: ack::encode_acks(&acks),
-        };
-        let bytes = seal(inner, &context.me.device, &context.me.node_key, &key);
-        // A lost one is asked for again by the repeat of what it acknowledges.
-        let _ = link.send(Target::Key(key), bytes.into()).await;
-    }
-    Done::Input(Input::AckDone { address })
-}
-
-async fn report_sent(context: Context, ids: Vec<EnvelopeId>) -> Done {
-    let (handlers, now_ms) = (context.handlers.clone(), (context.config.clock)());
-    let reported = context
-        .store
-        .write(move |tx| -> Result<(), StoreError> {
-            for id in ids {
-                let Some(noun) = db::find_noun(tx, id)? else { continue };
-                if let Some(handler) = handlers.iter().find(|handler| handler.noun() == noun) {
-                    handler.sent(tx, id, now_ms)?;
-                }
-            }
-            Ok(())
-        })
-        .await;
-    if let Err(error) = reported {
-        tracing::warn!(%error, "what was sent could not be noted");
-    }
-    Done::Nothing
-}
-
-async fn expire(context: Context) -> Done {
-    let now_ms = (context.config.clock)();
-    let due = context
-        .store
-        .read(move |conn| db::list_expired(conn, now_ms, EXPIRE_BATCH).map_err(StoreError::from))
-        .await;
-    let settled = match due {
-        Ok(ids) if ids.is_empty() => Ok(Vec::new()),
-        Ok(ids) => settle(&context, ids, Outcome::Expired).await,
-        Err(error) => Err(error),
-    };
-    let next = context.store.read(|conn| db::find_expiry(conn).map_err(StoreError::from)).await;
-    match (settled, next) {
-        (Ok(settled), Ok(next)) => Done::Expired { settled, next },
-        (settled, _) => {
-            tracing::warn!("the outbox cannot be tidied");
-            tokio::time::sleep(DATABASE_REST).await;
-            Done::Expired { settled: settled.unwrap_or_default(), next: Some(now_ms) }
-        }
     }
 }
