@@ -9,9 +9,8 @@ use threephone_address::MailTarget;
 
 /// The largest mail that is sent or accepted, in bytes as it travels (attachments base64-encoded).
 ///
-/// A mail is the body of one envelope, and an envelope is one message of the network's bus, of which
-/// every node takes about 1.3 MB. In files that is about 940 kB. Larger mail needs blobs, which come
-/// later.
+/// A mail is the body of one envelope, 8 MiB; in files that is about 5.8 MiB. Larger mail needs blobs,
+/// which come later.
 pub const MAX_MAIL_BYTES: usize = threephone_delivery::MAX_BODY_BYTES;
 /// The largest message an import takes, in bytes: it is held in memory whole.
 pub const MAX_IMPORT_BYTES: usize = 64 * 1024 * 1024;
