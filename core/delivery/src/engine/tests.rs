@@ -332,6 +332,20 @@ fn a_peer_that_comes_back_gets_everything_at_once_but_not_every_moment() {
 }
 
 #[test]
+fn a_route_that_flaps_without_carrying_anything_costs_a_window_every_few_seconds() {
+    let (mut engine, keys) = loaded(1..2, 10, 10);
+    let (address, mut tries) = (keys[0].address(), 0);
+    for now in (0..30_000).step_by(10) {
+        engine.handle(Input::Reachable { address }, now);
+        for (_, seq) in sends(&mut engine, &keys, true, now) {
+            tries += 1;
+            engine.handle(Input::SendDone { address, seq, taken: false }, now);
+        }
+    }
+    assert!((50..200).contains(&tries), "{tries} tries in thirty seconds");
+}
+
+#[test]
 fn what_is_never_acknowledged_is_repeated_ever_more_rarely() {
     let (mut engine, keys) = loaded(1..2, 1, 10);
     let address = keys[0].address();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use threephone_delivery::testing::SimNet;
+use threephone_delivery::testing::{SimNet, forge_ack};
 use threephone_delivery::{
     DeliveryError, Limits, MAX_BODY_BYTES, OutgoingDraft, RefusalKind, Timing,
 };
@@ -190,18 +190,24 @@ async fn a_service_that_always_fails_stops_neither_others_nor_the_clock() {
 async fn an_end_that_cannot_be_noted_keeps_no_other_from_being_noted() {
     let net = SimNet::new(1, good());
     let (mut ann, mut ben) = (Person::new(&net, 1).await, Person::new(&net, 2).await);
-    net.set_connected(ben.me.node_key, false);
+    let (a, b) = (ann.me.node_key, ben.me.node_key);
+    net.set_connected(b, false);
     let cursed = ann.send(ben.target(), "cursed", None).await;
     *ann.cursed.lock().unwrap() = Some(cursed);
+    let mut ids = vec![(cursed, "cursed".to_owned())];
     for n in 0..50 {
-        ann.send(ben.target(), &format!("note {n}"), None).await;
+        let note = format!("note {n}");
+        ids.push((ann.send(ben.target(), &note, None).await, note));
     }
-    net.set_connected(ben.me.node_key, true);
+    // All of them in one acknowledgement.
+    let named: Vec<_> = ids.iter().map(|(id, note)| (*id, "note/1", note.as_bytes())).collect();
+    net.inject(a, b.address(), b, forge_ack(&ben.me.device, &b, &a, &named).into());
     ann.until_open(1).await;
     assert_eq!((ann.open().await, ann.ends().await.len()), (1, 50));
     *ann.cursed.lock().unwrap() = None;
+    net.set_connected(b, true);
     ann.settled().await;
-    assert_eq!(ben.notes().await.len(), 51);
+    assert_eq!(ben.notes().await, ["cursed"]);
     ann.stop().await;
     ben.stop().await;
 }
