@@ -299,6 +299,11 @@ fn a_new_link_is_asked_at_once_for_what_messages_wait_for() {
     assert_eq!(asked.count(), 1);
 }
 
+fn data(engine: &mut Engine) -> usize {
+    let is_data = |action: &Action| matches!(action, Action::Transmit { class: Class::Data, .. });
+    actions(engine).iter().filter(|action| is_data(action)).count()
+}
+
 #[test]
 fn a_route_to_a_part_of_a_subnet_carries_the_messages_that_go_there() {
     let (mut engine, now) = alone(1, Limits::default());
@@ -310,10 +315,16 @@ fn a_route_to_a_part_of_a_subnet_carries_the_messages_that_go_there() {
     let router_id = RouterId::new(key, [0; 6]);
     let update = Update { interval: 30_000, seqno: 0, metric: 0, prefix, router_id };
     engine.handle_packet(LEFT, Packet::Control(Tlv::Update(update)), now);
-    let data = actions(&mut engine)
-        .into_iter()
-        .filter(|action| matches!(action, Action::Transmit { class: Class::Data, .. }));
-    assert_eq!(data.count(), 3, "INIT, chunk and DONE");
+    assert_eq!(data(&mut engine), 3, "INIT, chunk and DONE");
+    // The way to the rest of the subnet comes and goes, which is not theirs.
+    for metric in [0, u16::MAX] {
+        let prefix = Prefix::subnet_of(key.address());
+        let update = Update { prefix, metric, ..update };
+        engine.handle_packet(LEFT, Packet::Control(Tlv::Update(update)), now);
+        assert_eq!(data(&mut engine), 0);
+    }
+    engine.handle_timeout(now + Duration::from_secs(1));
+    assert_eq!(data(&mut engine), 1, "INIT once more");
 }
 
 #[test]

@@ -309,6 +309,33 @@ fn greedy_sources_cannot_lock_others_out() {
 }
 
 #[test]
+fn a_repeated_init_goes_alone_and_everything_follows_its_answer() {
+    let mut world = World::new(1, CLEAN);
+    let id = world.send(payload(2601, 0));
+    let pump = |sender: &mut Sender, now| {
+        sender.pump(now);
+        std::iter::from_fn(|| sender.poll_packet()).count()
+    };
+    assert_eq!(pump(&mut world.sender, world.now), 5);
+    let later = world.now + Duration::from_secs(1);
+    world.sender.handle_timeout(later);
+    assert_eq!(pump(&mut world.sender, later), 1);
+    let body = MessageBody::InitAck { length: 2601, topic_length: 5, reply: false };
+    world.sender.handle(BEN, &MessagePacket { id, body }, later);
+    assert_eq!(pump(&mut world.sender, later), 4);
+}
+
+#[test]
+fn a_receiver_without_room_is_asked_rarely() {
+    let limits = BusLimits { ready_per_source: 0, ..BusLimits::default() };
+    let mut world = World::with_limits(1, CLEAN, limits);
+    let id = world.send(payload(5000, 0));
+    world.run(1);
+    assert_eq!(world.states[&id], SendState::Aborted);
+    assert!(world.sent < 500, "{} packets in five minutes", world.sent);
+}
+
+#[test]
 fn messages_given_up_leave_nothing_behind() {
     let mut world = World::new(1, CLEAN);
     let stuck = world.send(b"stuck".to_vec());
