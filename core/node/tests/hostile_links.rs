@@ -102,9 +102,18 @@ async fn a_peer_that_does_not_read_loses_data_and_its_control_overtakes_what_wai
     let mut bytes = BytesMut::new();
     packet.encode(&mut bytes);
     let mut flood = TcpStream::connect(address).await.unwrap();
-    let dropped = async || ann.peers().await.iter().map(|peer| peer.dropped).sum::<u64>();
-    while dropped().await == 0 {
-        flood.write_all(&bytes).await.unwrap();
+    // Until the sockets are full too: nothing more is written while more is dropped, three times.
+    let silent_peer = Endpoint::Tcp(silent.local_addr().unwrap());
+    let (mut last, mut stuck) = ((0, 0), 0);
+    while stuck < 3 {
+        for _ in 0..50 {
+            flood.write_all(&bytes).await.unwrap();
+        }
+        let peers = ann.peers().await;
+        let peer = peers.iter().find(|peer| peer.endpoint == silent_peer).unwrap();
+        let now = (peer.tx_bytes, peer.dropped);
+        stuck = if now.0 == last.0 && now.1 > last.1 { stuck + 1 } else { 0 };
+        last = now;
     }
 
     let mut hello = BytesMut::new();
