@@ -8,4 +8,4 @@ mod key;
 mod target;
 
 pub use key::{KeyError, PublicKey, in_overlay, same_subnet, subnet};
-pub use target::{ADDRESS_FORMS, AddressError, MailTarget, Target};
+pub use target::{ADDRESS_FORMS, AddressError, MAIL_ADDRESS_FORMS, MailTarget, Target};

@@ -17,6 +17,11 @@ use crate::{PublicKey, in_overlay};
 pub const ADDRESS_FORMS: &str = "an IPv6 address inside 400::/7, bare or as [IPv6:…]; \
     the 64 hexadecimal digits of a public key; or its z-base-32 form, with or without .myc";
 
+/// The same for mail.
+pub const MAIL_ADDRESS_FORMS: &str = "anything@[IPv6:…] or anything@….myc; \
+    or without anything@: an IPv6 address inside 400::/7, bare or as [IPv6:…]; \
+    the 64 hexadecimal digits of a public key; or its z-base-32 form, with or without .myc";
+
 const TYPE_NODE_KEY: u8 = 0x01;
 const TYPE_ACCOUNT: u8 = 0x02;
 /// 33 bytes are 264 bits: 53 letters of five bits, the last with one bit of padding.
@@ -76,6 +81,9 @@ pub enum AddressError {
     /// The text has none of the known forms.
     #[error("'{0}' is not an address; use {ADDRESS_FORMS}")]
     Unreadable(String),
+    /// The text has none of the forms that mail takes.
+    #[error("'{0}' is not a mail address on this network; use {MAIL_ADDRESS_FORMS}")]
+    UnreadableMail(String),
     /// A valid IPv6 address that no node can have.
     #[error("{0} is not an overlay address (those lie inside 400::/7); use {ADDRESS_FORMS}")]
     OutsideOverlay(Ipv6Addr),
@@ -139,14 +147,20 @@ impl FromStr for MailTarget {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let text = text.trim();
-        let Some((local, domain)) = text.rsplit_once('@') else {
-            return Ok(Self { local: None, target: text.parse()? });
+        let unreadable = || AddressError::UnreadableMail(shorten(text));
+        let (local, domain) = match text.rsplit_once('@') {
+            None => (None, text),
+            Some((local, domain)) => (Some(local), domain),
         };
         let has_form = domain.starts_with('[') || domain.to_ascii_lowercase().ends_with(".myc");
-        if local.is_empty() || !has_form {
-            return Err(AddressError::Unreadable(shorten(text)));
+        if local.is_some_and(|local| local.is_empty() || !has_form) {
+            return Err(unreadable());
         }
-        Ok(Self { local: Some(local.to_owned()), target: domain.parse()? })
+        let target = domain.parse().map_err(|error| match error {
+            AddressError::Unreadable(_) => unreadable(),
+            other => other,
+        })?;
+        Ok(Self { local: local.map(str::to_owned), target })
     }
 }
 
@@ -200,7 +214,8 @@ mod tests {
         }
         assert_eq!(ADDRESS.parse::<MailTarget>().unwrap().local, None);
         for text in [format!("ben@{KEY}"), "ben@example.org".into(), format!("@[IPv6:{ADDRESS}]")] {
-            assert!(text.parse::<MailTarget>().is_err(), "{text}");
+            let error = text.parse::<MailTarget>().unwrap_err();
+            assert!(error.to_string().contains("anything@[IPv6:"), "{text}: {error}");
         }
     }
 

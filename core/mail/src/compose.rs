@@ -13,12 +13,8 @@ use lettre::message::{Mailbox, Mailboxes, MessageBuilder, MultiPart, SinglePart}
 use lettre::{Address, Message};
 use threephone_address::{MailTarget, Target};
 
+use crate::limits::{MAX_DATE_MS, MAX_LOCAL_PART};
 use crate::{Attachment, MailDraft, MailError, parse};
-
-/// RFC 5321 allows a local part of 64 octets.
-const MAX_LOCAL_PART: usize = 64;
-/// The last millisecond of the year 9999: what a Date field can say.
-const MAX_DATE_MS: i64 = 253_402_300_799_000;
 
 /// `name` as the part of an address before the `@`: a dot-atom of ASCII letters, digits, `-` and
 /// `_`; `me` where nothing of the name is left.
@@ -281,7 +277,10 @@ mod tests {
             prop_assert_eq!(plain(&parse::summary(&raw).subject), plain(&draft.subject));
             prop_assert_eq!(parse::attachment(&raw, 0), Some(data));
             prop_assert_eq!(&opened.attachments[0].content_type, "image/png");
-            prop_assert_eq!(plain(&opened.attachments[0].name), plain(&draft.attachments[0].name));
+            // A name of nothing but spaces is no name for a file.
+            let name = Some(plain(&draft.attachments[0].name)).filter(|name| !name.is_empty());
+            let name = name.unwrap_or_else(|| "file".into());
+            prop_assert_eq!(plain(&opened.attachments[0].name), name);
         }
 
         #[test]

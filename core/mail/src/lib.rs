@@ -7,6 +7,7 @@ mod compose;
 mod db;
 mod error;
 mod inbound;
+mod limits;
 mod mbox;
 mod model;
 mod parse;
@@ -17,9 +18,10 @@ mod transfer;
 pub use compose::local_part;
 pub use db::ROOM;
 pub use error::MailError;
+pub use limits::{MAX_IMPORT_BYTES, MAX_MAIL_BYTES, MAX_RECIPIENTS};
 pub use model::{
-    Attachment, AttachmentView, Imported, MAX_IMPORT_BYTES, MAX_MAIL_BYTES, MAX_RECIPIENTS,
-    MailDetail, MailDraft, MailEvent, MailFlags, MailId, MailQuery, MailView, Mailbox,
-    MailboxError, Progress, RecipientState, RecipientView,
+    Attachment, AttachmentView, Imported, MailDetail, MailDraft, MailEvent, MailFlags, MailId,
+    MailQuery, MailView, Mailbox, MailboxError, Progress, RecipientState, RecipientView,
 };
 pub use service::{Mail, NOUN};
+pub use transfer::is_mbox;

@@ -56,5 +56,5 @@ fn quoted_depth(line: &[u8]) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // the tests know their bytes
 mod tests;

@@ -7,16 +7,6 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use threephone_address::MailTarget;
 
-/// The largest mail that is sent or accepted, in bytes as it travels (attachments base64-encoded).
-///
-/// A mail is the body of one envelope, 8 MiB; in files that is about 5.8 MiB. Larger mail needs blobs,
-/// which come later.
-pub const MAX_MAIL_BYTES: usize = threephone_delivery::MAX_BODY_BYTES;
-/// The largest message an import takes, in bytes: it is held in memory whole.
-pub const MAX_IMPORT_BYTES: usize = 64 * 1024 * 1024;
-/// Recipients of one mail, each of whom costs an envelope.
-pub const MAX_RECIPIENTS: usize = 100;
-
 /// A mail in this profile. Ids grow in the order of arrival and are never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MailId(pub i64);

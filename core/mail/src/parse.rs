@@ -14,17 +14,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mail_parser::{HeaderName, Message, MessageParser, MessagePart, MimeHeaders, PartType};
 
+use crate::limits::{MAX_FIELD, MAX_INDEXED, MAX_PEOPLE};
 use crate::{Attachment, AttachmentView, MailDraft, MailError};
 
 pub(crate) use author::author;
-
-/// Characters of text that are indexed: more than a book chapter, and what bounds the time that
-/// storing a mail holds up everything else.
-const MAX_INDEXED: usize = 256 * 1024;
-/// Characters of one header field that are indexed and listed.
-const MAX_FIELD: usize = 1000;
-/// People under To and Cc that are listed.
-const MAX_PEOPLE: usize = 500;
 
 /// What is indexed beside a mail. Empty where the mail has none that can be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

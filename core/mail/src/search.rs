@@ -7,13 +7,10 @@
 //!
 //! Some scripts put no spaces between words. Their letters are indexed each as a word of its own,
 //! and a query for several is a phrase of them, so that a word is found inside a run however short it
-//! is. A trigram index beside this one would cost a multiple of its size and not find words of two letters, which
-//! in Chinese and Japanese most are.
+//! is. A trigram index beside this one would cost a multiple of its size and not find words of two
+//! letters, which in Chinese and Japanese most are.
 
-/// Words beyond these are ignored: they cost time and narrow nothing.
-const MAX_WORDS: usize = 16;
-/// Characters of a word that count.
-const MAX_CHARS: usize = 64;
+use crate::limits::{MAX_CHARS, MAX_WORDS};
 
 /// The query for `words`, or nothing where they hold no letter or digit.
 pub(crate) fn match_expression(words: &str) -> Option<String> {

@@ -5,19 +5,29 @@
 //! a sync a batch; one that stops half way keeps what it has, and a second run skips it.
 
 use std::collections::HashMap;
-use std::io::{BufRead, Write};
+use std::io::{self, BufRead, Write};
+use std::path::Path;
 
 use threephone_store::WriteTx;
 
 use crate::db::{self, NewMail};
+use crate::limits::{BATCH, BATCH_BYTES};
 use crate::mbox::{self, Next, Place};
 use crate::parse::{self, Summary};
 use crate::{Imported, MAX_IMPORT_BYTES, Mail, MailError, MailEvent, MailId, Mailbox, Progress};
 
-/// Mails in one transaction of an import.
-const BATCH: usize = 64;
-/// Bytes of mail in one transaction of an import, unless one mail alone is larger.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// What an mbox begins with, and a message should not.
+const SEPARATOR: &[u8] = b"From ";
+
+/// Whether a file is an mbox rather than one message: it begins with a separator line, and its name
+/// does not say that it is a message (`.eml`) all the same. Looks at the input, takes nothing.
+///
+/// # Errors
+/// The input's.
+pub fn is_mbox(path: &Path, input: &mut impl BufRead) -> io::Result<bool> {
+    let is_message = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("eml"));
+    Ok(!is_message && input.fill_buf()?.starts_with(SEPARATOR))
+}
 
 impl Mail {
     /// Takes one message (an `.eml` file) into a mailbox as it is.

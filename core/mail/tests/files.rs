@@ -1,5 +1,5 @@
 //! Files in and out without a byte lost: mail that no parser likes, and mbox files of all of it.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 
 mod support;
 

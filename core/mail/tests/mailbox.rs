@@ -1,5 +1,5 @@
 //! One phone's mailboxes: search, flags, paging, restart.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 
 mod support;
 

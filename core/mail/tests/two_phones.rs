@@ -1,5 +1,5 @@
 //! Mail between phones over a simulated network, through the public handle.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 
 mod support;
 

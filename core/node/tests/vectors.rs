@@ -20,7 +20,7 @@ use threephone_node::wire::frame::{Decoder, FrameError, Packet};
 use threephone_node::wire::message::{MessageBody, MessageId, MessagePacket};
 use threephone_node::{LinkId, Prefix, PublicKey, RouterId, SecretKey, Target};
 
-/// What section each test covers; the two last come with QUIC and with discovery.
+/// What section each test covers; that of QUIC comes with QUIC.
 const SECTIONS: [&str; 14] = [
     "identity",
     "router_id",

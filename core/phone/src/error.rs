@@ -60,7 +60,7 @@ pub enum PhoneError {
         source: KeyFileError,
     },
     /// The database key or what belongs to the passphrase is not what was written.
-    #[error("{} is damaged; without it the profile cannot be opened: restore it from a copy",
+    #[error("{} is missing or damaged; without it the profile cannot be opened: restore it from a copy",
         path.display())]
     StoreKeyDamaged {
         /// The file.

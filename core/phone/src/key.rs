@@ -71,5 +71,8 @@ pub(crate) fn open_store_key(home: &Home, source: &KeySource) -> Result<StoreKey
 }
 
 fn read(home: &Home, path: &Path) -> Result<Zeroizing<Vec<u8>>, PhoneError> {
-    std::fs::read(path).map(Zeroizing::new).map_err(|source| home.unusable(path, source))
+    std::fs::read(path).map(Zeroizing::new).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => PhoneError::StoreKeyDamaged { path: path.to_owned() },
+        _ => home.unusable(path, source),
+    })
 }

@@ -1,6 +1,6 @@
 //! Closing leaves no thread behind. Alone in its file, for it counts those of the whole process.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 #![cfg(target_os = "linux")]
 
 use threephone::{Home, KeySource, Network, Phone, PhoneOptions, Purpose};

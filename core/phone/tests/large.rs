@@ -1,6 +1,6 @@
 //! The largest mail there is, over real nodes.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! Phones through their public handle: made, opened, talking over loopback, closed.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 
 use std::path::Path;
 

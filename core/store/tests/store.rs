@@ -219,11 +219,13 @@ async fn a_file_cut_short_is_an_error_and_is_kept() {
     for length in [1, 512, 4096, 5000, whole.len() / 2, whole.len() - 4096, whole.len() - 1] {
         std::fs::write(&path, &whole[..length]).unwrap();
         let error = open(&path, 1, ONE).err();
-        assert!(
-            matches!(error, Some(StoreError::Damaged(_) | StoreError::WrongKey(_))),
-            "cut to {length} of {}: {error:?}",
-            whole.len()
-        );
+        // Without its first page an encrypted file looks like one of another key.
+        let clear = match &error {
+            Some(StoreError::Damaged(_)) => true,
+            Some(StoreError::WrongKey(_)) => length < 4096,
+            _ => false,
+        };
+        assert!(clear, "cut to {length} of {}: {error:?}", whole.len());
         assert_eq!(std::fs::read(&path).unwrap().len(), length, "the file is kept as it is");
     }
 }
@@ -279,6 +281,7 @@ async fn a_folder_without_write_permission_is_a_clear_error() {
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o555)).unwrap();
     // The administrator may write anywhere; the rule shows only to others.
     if std::fs::write(folder.path().join("probe"), "").is_ok() {
+        println!("SKIPPED: no folder is closed to root, so the store was not refused one");
         return;
     }
     let error = open(&folder.path().join("store.db"), 1, ONE).err();

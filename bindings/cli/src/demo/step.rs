@@ -86,11 +86,14 @@ async fn with_phones(
 ) -> Result<Phone, CliError> {
     let together = async {
         chat_and_mail(report, ann, &ben).await?;
-        let on_the_way = report.step("Ben's phone stops; Ann writes to it", async {
-            ben.close().await?;
-            let line = say(ann, Target::Key(ben.public_key()), "See you at seven?").await?;
-            let text = format!("the line is {}: it waits in Ann's outbox", state(&line));
-            Ok((line, text))
+        let on_the_way = report.step("Ben's phone stops while Ann writes to it", async {
+            let words = say(ann, Target::Key(ben.public_key()), "See you at seven?");
+            let (closed, line) = tokio::join!(ben.close(), words);
+            closed?;
+            let line = line?;
+            let now = ann.messaging().line(line.id).await.map_err(CliError::failed)?;
+            let now = now.unwrap_or_else(|| line.clone());
+            Ok((line, format!("the line is {}, and Ben's phone is off", state(&now))))
         });
         on_the_way.await
     };

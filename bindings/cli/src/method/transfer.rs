@@ -12,7 +12,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use data_encoding::BASE64;
 use serde::Deserialize;
 use threephone::Phone;
-use threephone::mail::{Imported, MAX_IMPORT_BYTES, Mail, MailError, Mailbox, Progress};
+use threephone::mail::{Imported, MAX_IMPORT_BYTES, Mail, MailError, Mailbox, Progress, is_mbox};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -23,8 +23,6 @@ use crate::view::{ExportView, ImportView};
 
 /// Bytes of an export in one item.
 const PIECE: usize = 256 * 1024;
-/// What an mbox begins with, and a message cannot.
-const SEPARATOR: &[u8] = b"From ";
 
 #[derive(Deserialize)]
 pub(super) struct Import {
@@ -45,7 +43,7 @@ pub(super) async fn import(
     let work = tokio::task::spawn_blocking(move || {
         let file = File::open(&path)?;
         let mut input = Cancellable { input: BufReader::with_capacity(PIECE, file), tell };
-        let is_mbox = input.fill_buf()?.starts_with(SEPARATOR);
+        let is_mbox = is_mbox(&path, &mut input)?;
         runtime.block_on(async {
             if is_mbox {
                 import_mbox(&mail, input, mailbox).await

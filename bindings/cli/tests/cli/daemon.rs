@@ -51,13 +51,13 @@ fn a_second_up_refuses_and_names_the_first() {
 fn what_a_killed_daemon_left_is_replaced_and_its_port_listens_again() {
     let ann = Person::new("Ann");
     let daemon = ann.up();
-    let endpoint = daemon.endpoint(&ann);
+    let endpoint = daemon.endpoint();
     let (code, ..) = daemon.end("KILL");
     assert_eq!(code, None);
     assert!(ann.home.join("control.sock").exists());
     ann.run(&["chat", "list"]).ok();
     let again = Daemon::start(&ann, &["--listen", &endpoint]);
-    assert_eq!(again.endpoint(&ann), endpoint);
+    assert_eq!(again.endpoint(), endpoint);
     ann.run(&["status"]).ok();
 }
 
@@ -136,7 +136,7 @@ fn a_long_path_to_the_home_is_no_obstacle() {
 fn peers_are_remembered_across_restarts_until_they_are_removed() {
     let (ann, ben) = (Person::new("Ann"), Person::new("Ben"));
     let far = ben.up();
-    let endpoint = far.endpoint(&ben);
+    let endpoint = far.endpoint();
     ann.run(&["peer", "add", &endpoint]).ok();
     let listed = ann.run(&["peer", "list", "--json"]).ok().json();
     assert_eq!((&listed["endpoint"], &listed["state"]), (&json!(endpoint), &json!("offline")));

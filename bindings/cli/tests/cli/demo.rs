@@ -18,3 +18,13 @@ fn the_demo_as_json_is_one_object() {
     assert_eq!(demo["done"], true);
     assert_eq!(demo["steps"].as_array().unwrap().len(), 8);
 }
+
+/// Too few files may be open for two phones: a step in the middle fails.
+#[test]
+fn a_failing_step_is_named_and_ends_with_1() {
+    let script = r#"ulimit -n 16; exec "$0" demo"#;
+    let mut shell = std::process::Command::new("sh");
+    let run = finish(shell.args(["-c", script, env!("CARGO_BIN_EXE_threephone")]), b"");
+    assert_eq!(run.code, 1, "{}", run.text());
+    assert!(run.err.contains("of 8 failed: "), "{}", run.err);
+}

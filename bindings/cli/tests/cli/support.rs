@@ -114,7 +114,7 @@ impl Person {
 
     /// Starts `up` as a peer of another one.
     pub(crate) fn up_beside(&self, other: &Daemon) -> Daemon {
-        Daemon::start(self, &["--peer", &other.endpoint(self)])
+        Daemon::start(self, &["--peer", &other.endpoint()])
     }
 }
 
@@ -153,7 +153,7 @@ impl Daemon {
     }
 
     /// Where others reach this one.
-    pub(crate) fn endpoint(&self, _anybody: &Person) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         let status = self.call("status", json!({}));
         status["listening"][0].as_str().unwrap().to_owned()
     }

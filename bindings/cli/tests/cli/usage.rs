@@ -27,6 +27,11 @@ fn an_unreadable_address_lists_the_forms() {
     for form in ["400::/7", "[IPv6:", "64 hexadecimal digits", "z-base-32", ".myc"] {
         assert!(run.err.contains(form), "{form}: {}", run.err);
     }
+    let words = ["mail", "send", "--to", "ben@example.org", "--subject", "s"];
+    let run = finish(program().args(words), b"");
+    for form in ["anything@[IPv6:", "anything@….myc", "400::/7", "64 hexadecimal digits"] {
+        assert!(run.err.contains(form), "{form}: {}", run.err);
+    }
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use threephone::mail::{Imported, MAX_IMPORT_BYTES, Mail, MailError, Progress as CoreProgress};
+use threephone::mail::{
+    Imported, MAX_IMPORT_BYTES, Mail, MailError, Progress as CoreProgress, is_mbox,
+};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +18,6 @@ use crate::{ListenerError, Mailbox, PhoneError, Progress};
 
 /// Bytes read or written in one go.
 const PIECE: usize = 256 * 1024;
-/// What an mbox begins with, and a message cannot.
-const SEPARATOR: &[u8] = b"From ";
 
 /// Is told how far an import or export is. Called on a thread of the phone: hand it on and return.
 /// One that throws is not called again; the transfer goes on.
@@ -49,8 +49,8 @@ impl Job {
         let Self { mail, path, mailbox, mut teller } = self;
         blocking(move |runtime, stop| {
             let mut input =
-                Stoppable { of: BufReader::with_capacity(PIECE, File::open(path)?), stop };
-            if !input.fill_buf()?.starts_with(SEPARATOR) {
+                Stoppable { of: BufReader::with_capacity(PIECE, File::open(&path)?), stop };
+            if !is_mbox(&path, &mut input)? {
                 return runtime.block_on(import_one(&mail, input, mailbox));
             }
             let told = move |progress: CoreProgress| teller.tell(progress.into());

@@ -4,9 +4,7 @@
 //! cannot be caught. So a mail with more parts than [`MAX_PARTS`], or with an attached message
 //! hidden in an encoding (which RFC 2046 forbids), is read as header fields only.
 
-/// Content-Type fields in a mail that is read whole: bounds its parts and how deep they nest, and
-/// with that the time (each part may cost one look over the mail).
-pub(super) const MAX_PARTS: usize = 500;
+use crate::limits::MAX_PARTS;
 
 /// Whether reading the whole of it could cost more than it is worth.
 ///

@@ -5,10 +5,8 @@
 
 use mail_parser::{Addr, Header, HeaderName, HeaderValue, Message, MessageParser};
 
-use super::{MAX_PEOPLE, one_line};
-
-/// Characters of a name that are shown: a long one must not push the address out of sight.
-const MAX_NAME: usize = 200;
+use super::one_line;
+use crate::limits::{MAX_NAME, MAX_PEOPLE};
 
 /// Everyone in the fields called `name`, as `Name <address>`.
 pub(super) fn shown(message: &Message<'_>, name: &HeaderName<'_>) -> Vec<String> {
