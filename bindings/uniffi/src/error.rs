@@ -218,7 +218,7 @@ impl From<MailError> for PhoneError {
             MailError::NoRecipient => Self::invalid("to", error),
             MailError::TooManyRecipients(_) => Self::TooMany { limit: count(MAX_RECIPIENTS) },
             MailError::Unknown(_) | MailError::NoAttachment { .. } => Self::NotFound,
-            MailError::NotAMail(_) | MailError::NotMbox => Self::Damaged,
+            MailError::NotAMail(_) | MailError::NotMbox | MailError::NoMessage => Self::Damaged,
             MailError::ImportTooLarge { limit } => Self::TooLarge { limit: count(limit) },
             MailError::Io(error) => error.into(),
             MailError::Store(error) => error.into(),

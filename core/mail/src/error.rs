@@ -43,6 +43,9 @@ pub enum MailError {
     /// A file that is to be read as mbox does not begin with a `From ` line.
     #[error("not an mbox file: it does not begin with a line that starts with 'From '")]
     NotMbox,
+    /// A file that is to be read as one message is empty, or has line ends only.
+    #[error("the file holds no message")]
+    NoMessage,
     /// A single message that is larger than an import takes.
     #[error("the message is larger than {limit} bytes, which is all an import takes")]
     ImportTooLarge {

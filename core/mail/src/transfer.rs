@@ -33,7 +33,8 @@ impl Mail {
     /// Takes one message (an `.eml` file) into a mailbox as it is.
     ///
     /// # Errors
-    /// [`MailError::ImportTooLarge`], or the database's; never because of what is in it.
+    /// [`MailError::ImportTooLarge`], [`MailError::NoMessage`] where there is nothing but line ends,
+    /// or the database's; never because of what else is in it.
     pub async fn import(
         &self,
         raw: Vec<u8>,
@@ -42,6 +43,9 @@ impl Mail {
     ) -> Result<Imported, MailError> {
         if raw.len() > MAX_IMPORT_BYTES {
             return Err(MailError::ImportTooLarge { limit: MAX_IMPORT_BYTES });
+        }
+        if raw.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+            return Err(MailError::NoMessage);
         }
         // Large mail takes a while to read: a reader's thread may wait, the caller's may not.
         let message = self.store.read(|_| Ok::<_, MailError>(Message::new(raw, None))).await?;
