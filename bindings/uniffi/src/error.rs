@@ -109,6 +109,7 @@ impl From<threephone::PhoneError> for PhoneError {
             Core::HomeUnusable { source, .. } => source.into(),
             Core::InUse { holder, .. } => Self::InUse { pid: holder.map(|holder| holder.pid) },
             Core::NodeKey { source, .. } => source.into(),
+            Core::NodeKeyMissing { .. } | Core::NodeKeyOfAnother { .. } => Self::Damaged,
             Core::StoreKeyDamaged { .. } => Self::Damaged,
             Core::PassphraseNeeded | Core::PassphraseNotWanted { .. } => Self::WrongKey,
             Core::Offline => Self::Offline,

@@ -1,6 +1,7 @@
 //! What can go wrong with a phone as a whole; each text says what to do next.
 
 use std::io;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
 use threephone_delivery::DeliveryError;
@@ -58,6 +59,24 @@ pub enum PhoneError {
         path: PathBuf,
         /// What is wrong with it.
         source: KeyFileError,
+    },
+    /// The node key is not there.
+    #[error("{} is missing; restore it from a copy", path.display())]
+    NodeKeyMissing {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The node key is not the one that the profile was made with: others know the profile by that
+    /// key's address.
+    #[error("{} is the key of {found}, but this profile was made with that of {expected}; restore \
+        the right priv_key.bin, or make a new profile in another home", path.display())]
+    NodeKeyOfAnother {
+        /// The key file.
+        path: PathBuf,
+        /// The profile's address.
+        expected: Ipv6Addr,
+        /// The address of the key in the file.
+        found: Ipv6Addr,
     },
     /// The database key or what belongs to the passphrase is not what was written.
     #[error("{} is missing or damaged; without it the profile cannot be opened: restore it from a copy",

@@ -68,7 +68,12 @@ impl Home {
     /// Whether there is a database to open. Another file system cannot be asked; there it turns out
     /// when the profile is looked for.
     pub(crate) fn has_database(&self) -> bool {
-        self.vfs.is_some() || self.database().exists()
+        self.vfs.is_some() || self.holds_database_file()
+    }
+
+    /// Whether the database lies here, made whole or not.
+    pub(crate) fn holds_database_file(&self) -> bool {
+        self.vfs.is_none() && self.database().exists()
     }
 
     /// The file system of the database, for the store.

@@ -19,18 +19,34 @@ pub enum KeySource {
     Bytes(Zeroizing<[u8; 32]>),
 }
 
+/// Whether what lies in the home rules out making a profile with this source: files of the other
+/// way to open it, or a database whose key is gone. A key made anew would not open that database.
+pub(crate) fn check_new(home: &Home, source: &KeySource) -> Result<(), PhoneError> {
+    let (key_file, kdf_file) = (home.store_key(), home.store_kdf());
+    let own = match source {
+        KeySource::Bytes(_) => return Ok(()),
+        KeySource::File if kdf_file.exists() => return Err(PhoneError::PassphraseNeeded),
+        KeySource::Passphrase(_) if key_file.exists() => {
+            return Err(PhoneError::PassphraseNotWanted { key_file });
+        }
+        KeySource::File => key_file,
+        KeySource::Passphrase(_) => kdf_file,
+    };
+    if home.holds_database_file() && !own.exists() {
+        return Err(PhoneError::StoreKeyDamaged { path: own });
+    }
+    Ok(())
+}
+
 /// The key of a profile that is being made.
 pub(crate) fn create_store_key(home: &Home, source: &KeySource) -> Result<StoreKey, PhoneError> {
+    check_new(home, source)?;
     let (key_file, kdf_file) = (home.store_key(), home.store_kdf());
     match source {
         KeySource::Bytes(bytes) => Ok(StoreKey::from_bytes(**bytes)),
         // Left by an `init` that was interrupted: the database, if there is one, goes by it.
         KeySource::File if key_file.exists() => open_store_key(home, source),
         KeySource::Passphrase(_) if kdf_file.exists() => open_store_key(home, source),
-        KeySource::File if kdf_file.exists() => Err(PhoneError::PassphraseNeeded),
-        KeySource::Passphrase(_) if key_file.exists() => {
-            Err(PhoneError::PassphraseNotWanted { key_file })
-        }
         KeySource::File => {
             let key = StoreKey::generate()?;
             home.write_secret(&key_file, key.as_bytes())?;

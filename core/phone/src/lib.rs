@@ -36,6 +36,7 @@ pub mod limits;
 mod link;
 mod lock;
 mod model;
+mod node_key;
 mod open;
 mod peer;
 mod phone;

@@ -1,13 +1,15 @@
 //! Opening and closing in order: lock, database, services, node, delivery; and back.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::net::Ipv6Addr;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use threephone_delivery::{Delivery, DeliveryConfig, Link};
+use threephone_delivery::{Delivery, DeliveryConfig, DeliveryEvent, Link};
 use threephone_identity::{self as identity, Me, Profile};
 use threephone_mail::Mail;
 use threephone_messaging::Messaging;
 use threephone_node::{Events, Node, NodeConfig, NodeEvent, SecretKey};
-use threephone_store::{Store, StoreKey, StoreOptions};
+use threephone_store::{Room, Store, StoreKey, StoreOptions};
 use tokio::task::JoinHandle;
 
 use crate::event::EventLog;
@@ -15,7 +17,7 @@ use crate::key::open_store_key;
 use crate::link::NodeLink;
 use crate::lock::HomeLock;
 use crate::model::{Event, Network, PhoneOptions};
-use crate::{Home, PhoneError, peer};
+use crate::{Home, PhoneError, node_key, peer};
 
 /// Everything that an open phone consists of.
 pub(crate) struct Parts {
@@ -65,7 +67,7 @@ async fn open_over(
 ) -> Result<Parts, PhoneError> {
     let loaded = store.read(|conn| identity::load(conn).map_err(PhoneError::from)).await?;
     let (profile, device) = loaded.ok_or_else(|| not_initialised(home))?;
-    let secret = node_key(home)?;
+    let secret = node_key::open(home, &store).await?;
     let me = Me::new(&profile, device, secret.public_key());
     let events = Arc::new(EventLog::new());
     let messaging = Messaging::open(store.clone(), me.clone(), {
@@ -87,8 +89,11 @@ async fn open_over(
     };
     let handlers = vec![messaging.inbound(), mail.inbound()];
     let config = DeliveryConfig::default().with_events({
-        let events = events.clone();
-        move |event| events.push(Event::Delivery(event))
+        let (events, warned) = (events.clone(), Warned::default());
+        move |event| {
+            warned.warn_of(&event);
+            events.push(Event::Delivery(event));
+        }
     });
     let opened = Delivery::open(store.clone(), me.clone(), link, handlers, config).await;
     let delivery = match opened {
@@ -104,6 +109,23 @@ async fn open_over(
     mail.attach(delivery.clone());
     let closing = Closing { pump, lock };
     Ok(Parts { profile, me, store, messaging, mail, delivery, node, events, closing })
+}
+
+/// Of whom the log has been told that they speak with another key; once an opening is enough, for
+/// they go on trying. Only addresses whose key is known come here, so it stays small.
+#[derive(Default)]
+struct Warned(Mutex<HashSet<Ipv6Addr>>);
+
+impl Warned {
+    fn warn_of(&self, event: &DeliveryEvent) {
+        let DeliveryEvent::PeerKeyChanged { address, .. } = event else { return };
+        if self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(*address) {
+            tracing::warn!(
+                %address,
+                "its device key is not the one that is known; nothing that it sent was taken"
+            );
+        }
+    }
 }
 
 async fn start_node(
@@ -160,6 +182,15 @@ pub(crate) struct Ending {
     pub(crate) closing: Closing,
 }
 
+/// The phone's own tables.
+const ROOM: Room = Room {
+    name: "phone",
+    migrations: &[
+        include_str!("migrations/0001_peer.sql"),
+        include_str!("migrations/0002_node_key.sql"),
+    ],
+};
+
 /// Opens the database with every room's tables.
 pub(crate) async fn store(home: &Home, key: StoreKey) -> Result<Store, PhoneError> {
     let rooms = vec![
@@ -167,7 +198,7 @@ pub(crate) async fn store(home: &Home, key: StoreKey) -> Result<Store, PhoneErro
         threephone_delivery::ROOM,
         threephone_messaging::ROOM,
         threephone_mail::ROOM,
-        peer::ROOM,
+        ROOM,
     ];
     let mut options = StoreOptions::new(home.database(), key, rooms);
     options.vfs = home.vfs().map(str::to_owned);
@@ -184,15 +215,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_) => Err(PhoneError::Closed),
         },
-    }
-}
-
-fn node_key(home: &Home) -> Result<SecretKey, PhoneError> {
-    let path = home.node_key();
-    match SecretKey::read(&path) {
-        Ok(Some(key)) => Ok(key),
-        Ok(None) => Err(home.unusable(&path, std::io::ErrorKind::NotFound.into())),
-        Err(source) => Err(PhoneError::NodeKey { path, source }),
     }
 }
 

@@ -2,14 +2,10 @@
 
 use threephone_node::Endpoint;
 use threephone_store::rusqlite::Connection;
-use threephone_store::{Room, Store, WriteTx};
+use threephone_store::{Store, WriteTx};
 
 use crate::PhoneError;
 use crate::limits::PEERS_REMEMBERED;
-
-/// The phone's own tables.
-pub(crate) const ROOM: Room =
-    Room { name: "phone", migrations: &[include_str!("migrations/0001_peer.sql")] };
 
 /// All remembered peers, in the order they were added. What this version cannot read is left out.
 pub(crate) async fn list_peers(store: &Store) -> Result<Vec<Endpoint>, PhoneError> {

@@ -106,3 +106,32 @@ fn control_characters_of_others_do_not_reach_the_terminal() {
     assert!(shown.ends_with("a\\u{1b}[2Jb\\nc"), "{shown}");
     assert_eq!(lines(&ben)[0]["text"], "a\u{1b}[2Jb\nc");
 }
+
+#[test]
+fn a_new_profile_with_an_old_node_key_is_told_of_once_in_the_log() {
+    let (ann, ben) = (Person::new("Ann"), Person::new("Ben"));
+    let ann_up = ann.up();
+    let ben_up = ben.up_beside(&ann_up);
+    ben.run(&["chat", "send", &ann.address, "before"]).ok();
+    ann_up.wait_until(|| states(&ann_up) == ["received"]);
+    drop(ben_up);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(ben.home.join("priv_key.bin"), dir.path().join("priv_key.bin")).unwrap();
+    let again = Person::at(dir.path(), "Ben");
+    assert_eq!(again.address, ben.address);
+    let _again_up = again.up_beside(&ann_up);
+    let changes = |count: usize| {
+        let events = ann_up.call("event.next", json!({ "after": 0, "max": 1000 }));
+        let changes = events["events"].as_array().unwrap().iter();
+        changes.filter(|event| event["kind"] == "device_key_changed").count() >= count
+    };
+    for (n, text) in ["one", "two"].iter().enumerate() {
+        again.run(&["chat", "send", &ann.address, text]).ok();
+        ann_up.wait_until(|| changes(n + 1));
+    }
+    assert_eq!(states(&ann_up), ["received"]);
+    let (_, _, log) = ann_up.end("TERM");
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("device key")).collect();
+    assert_eq!(warnings.len(), 1, "{log}");
+    assert!(warnings[0].contains("WARN") && warnings[0].contains(&ben.address), "{log}");
+}
