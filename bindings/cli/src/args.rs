@@ -173,7 +173,7 @@ pub(crate) enum Mail {
         /// All of this mailbox as mbox instead
         #[arg(long, group = "what")]
         mailbox: Option<Mailbox>,
-        /// Write here instead of standard output
+        /// Write here instead of standard output (`-`); a file appears only once it is whole
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },

@@ -74,5 +74,22 @@ impl Client {
 }
 
 fn gone() -> CliError {
-    CliError::failed("the daemon stopped before it had answered")
+    CliError::failed(
+        "the daemon stopped before it had answered; what was asked may have been done all the \
+         same: look before trying again",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_never_came_leaves_open_whether_it_was_done() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        drop(theirs);
+        let outcome = Client::new(ours).call("chat.send", Value::Null, |_| Ok(())).await;
+        let said = outcome.unwrap_err().to_string();
+        assert!(said.contains("may have been done"), "{said}");
+    }
 }

@@ -16,6 +16,7 @@ use crate::args::Global;
 use crate::client::Client;
 use crate::error::CliError;
 use crate::method::{self, Sink};
+use crate::print::remark;
 
 /// How long a command waits for another one that has the profile open, or for a daemon that has
 /// the lock and does not listen yet.
@@ -94,11 +95,15 @@ impl Door {
         read(result)
     }
 
-    /// Closes the profile, if it is ours.
-    pub(crate) async fn close(self) -> Result<(), CliError> {
-        match self {
-            Self::Daemon(_) => Ok(()),
-            Self::Profile(phone) => Ok(phone.close().await?),
+    /// Closes the profile, if it is ours. What was done is on the disk by then, so a failure does
+    /// not undo it and is only remarked: whoever took it for one would do the work twice.
+    pub(crate) async fn close(self) {
+        let Self::Profile(phone) = self else { return };
+        if let Err(error) = phone.close().await {
+            remark(&format!(
+                "threephone: warning: the database was not closed cleanly ({error}); \
+                 what was written to it is kept"
+            ));
         }
     }
 }

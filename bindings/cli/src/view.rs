@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct InitView {
     pub(crate) address: String,
     pub(crate) public_key: String,
+    /// The address as text ending in `.myc`, which names the key.
+    pub(crate) myc: String,
     pub(crate) home: String,
 }
 
@@ -26,6 +28,8 @@ pub(crate) struct StatusView {
     pub(crate) name: String,
     pub(crate) address: String,
     pub(crate) public_key: String,
+    /// The address as text ending in `.myc`, which names the key.
+    pub(crate) myc: String,
     pub(crate) subnet: String,
     pub(crate) uptime_seconds: u64,
     pub(crate) listening: Vec<String>,

@@ -15,8 +15,8 @@ pub(super) async fn run(context: &Context, command: Chat) -> Result<(), CliError
     }
     let mut door = Door::open(&context.global).await?;
     let done = run_with(context, &mut door, command).await;
-    let closed = door.close().await;
-    done.and(closed)
+    door.close().await;
+    done
 }
 
 async fn run_with(context: &Context, door: &mut Door, command: Chat) -> Result<(), CliError> {

@@ -1,6 +1,7 @@
 //! `init`: make a profile.
 
 use threephone::Phone;
+use threephone::address::Target;
 
 use super::Context;
 use crate::door::{home, key_source};
@@ -13,6 +14,7 @@ pub(super) async fn run(context: &Context, name: String) -> Result<(), CliError>
     let view = InitView {
         address: report.address.to_string(),
         public_key: report.public_key.to_string(),
+        myc: Target::Key(report.public_key).to_string(),
         home: home.path().display().to_string(),
     };
     context.format.print(&view, |view| view.address.clone())

@@ -1,5 +1,6 @@
-//! `mail`: write, list, show, search; files in and out are in `transfer`.
+//! `mail`: write, list, show, search; files in and out are in `transfer` and `output`.
 
+mod output;
 mod transfer;
 
 use std::fmt::Write as _;
@@ -18,8 +19,8 @@ use crate::view::{MailDetailView, MailView, RawView};
 pub(super) async fn run(context: &Context, command: Mail) -> Result<(), CliError> {
     let mut door = Door::open(&context.global).await?;
     let done = run_with(context, &mut door, command).await;
-    let closed = door.close().await;
-    done.and(closed)
+    door.close().await;
+    done
 }
 
 async fn run_with(context: &Context, door: &mut Door, command: Mail) -> Result<(), CliError> {
@@ -39,9 +40,11 @@ async fn run_with(context: &Context, door: &mut Door, command: Mail) -> Result<(
         }
         Mail::Show { id, raw: true } => print_raw(context, door, &id).await,
         Mail::Import { file, mailbox } => transfer::import(context, door, &file, mailbox).await,
-        Mail::Export { id: Some(id), output: None, .. } => print_raw(context, door, &id).await,
         Mail::Export { id, mailbox, output } => {
-            transfer::export(context, door, id, mailbox, output.as_deref()).await
+            match (id, output.filter(|path| !output::is_standard(path))) {
+                (Some(id), None) => print_raw(context, door, &id).await,
+                (id, path) => transfer::export(context, door, id, mailbox, path.as_deref()).await,
+            }
         }
     }
 }

@@ -16,8 +16,8 @@ pub(super) async fn run(context: &Context, command: Peer) -> Result<(), CliError
         Peer::Remove { endpoint } => change(context, &mut door, "peer.remove", &endpoint).await,
         Peer::List => list(context, &mut door).await,
     };
-    let closed = door.close().await;
-    done.and(closed)
+    door.close().await;
+    done
 }
 
 async fn change(

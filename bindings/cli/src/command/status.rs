@@ -17,11 +17,12 @@ pub(super) async fn run(context: &Context) -> Result<(), CliError> {
 
 fn text(status: &StatusView) -> String {
     let mut text = format!(
-        "name        {}\naddress     {}\npublic key  {}\nsubnet      {}\nup          {} s, process {}\n\
+        "name        {}\naddress     {}\npublic key  {}\nmyc         {}\nsubnet      {}\nup          {} s, process {}\n\
          listening   {}\nroutes      {}\noutbox      {}",
         one_line(&status.name),
         status.address,
         status.public_key,
+        status.myc,
         status.subnet,
         status.uptime_seconds,
         status.pid,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use threephone::address::Target;
 use threephone::delivery::OutboxCounts;
 use threephone::node::{Endpoint, PeerKind, PeerState};
 use threephone::{Peer, Phone};
@@ -17,6 +18,7 @@ pub(super) async fn status(phone: &Phone) -> Result<StatusView, Failure> {
         name: status.name,
         address: status.address.to_string(),
         public_key: status.public_key.to_string(),
+        myc: Target::Key(status.public_key).to_string(),
         subnet: status.subnet.to_string(),
         uptime_seconds: status.uptime.as_secs(),
         listening: status.listening.iter().map(ToString::to_string).collect(),

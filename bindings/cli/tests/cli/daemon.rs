@@ -33,7 +33,13 @@ fn status_is_one_object_with_the_documented_fields() {
     assert!(status["uptime_seconds"].is_u64() && status["routes"].is_u64());
     assert_eq!(status["peers"], json!([]));
     assert!(status["outbox"].is_object());
-    assert!(ann.run(&["status"]).ok().text().contains(&ann.address));
+    let text = ann.run(&["status"]).ok().text();
+    assert!(text.contains(&ann.address), "{text}");
+    let myc = status["myc"].as_str().unwrap();
+    assert!(myc.ends_with(".myc") && text.contains(myc), "{text}");
+    // It names this node: a line to it is one to oneself.
+    let listed = ann.run(&["chat", "list", "--with", myc, "--json"]).ok();
+    assert!(listed.out.is_empty());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Making a profile, and where that is not possible.
 
+use std::ops::Add;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -36,6 +37,17 @@ fn init_prints_the_address_and_refuses_a_home_that_is_taken() {
     let again = init("Ben");
     assert_eq!(again.code, 1);
     assert!(again.err.contains("already holds the profile of Ann"), "{}", again.err);
+}
+
+#[test]
+fn the_address_is_also_given_in_the_form_that_names_the_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut init = program();
+    init.arg("--home").arg(dir.path()).args(["--json", "init", "--name", "Ann"]);
+    let made = finish(&mut init, b"").ok().json();
+    let myc: threephone::address::Target = made["myc"].as_str().unwrap().parse().unwrap();
+    assert_eq!(myc.key().unwrap().to_string(), made["public_key"].as_str().unwrap());
+    assert_eq!(myc.address().to_string(), made["address"].as_str().unwrap());
 }
 
 #[test]
@@ -151,4 +163,24 @@ fn the_environment_names_the_home_unless_the_option_does() {
     let data = dir.path().join("data");
     let made = run("B", "XDG_DATA_HOME", &data);
     assert_eq!(made["home"], data.join("threephone").display().to_string());
+}
+
+/// SQLite cannot write behind the size that a file may have here, which stops the writing back of
+/// the log at the end and not the commit before it.
+#[test]
+fn what_was_committed_counts_as_done_though_the_closing_fails() {
+    let ann = Person::new("Ann");
+    let mail = |name: &str, bytes: usize| {
+        let path = ann.home.join(name);
+        let text = format!("Subject: {name}\n\n{}", "x".repeat(60).add("\n").repeat(bytes / 61));
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    ann.run(&["mail", "import", &mail("large", 6 << 20)]).ok();
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 2000; exec \"$0\" \"$@\""]);
+    limited.arg(env!("CARGO_BIN_EXE_threephone")).arg("--home").arg(&ann.home);
+    let run = finish(limited.args(["mail", "import", &mail("small", 64 << 10)]), b"").ok();
+    assert!(run.err.contains("not closed cleanly"), "{}", run.err);
+    assert_eq!(ann.run(&["mail", "list"]).ok().text().lines().count(), 2);
 }

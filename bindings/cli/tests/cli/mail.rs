@@ -1,6 +1,8 @@
 //! Mail between two daemons, and files in and out.
 
 use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -100,4 +102,64 @@ fn what_is_not_there_is_named() {
         assert_eq!(run.code, 1);
         assert!(run.err.contains("999") || run.err.contains("/nowhere/at/all.eml"), "{}", run.err);
     }
+}
+
+#[test]
+fn an_export_leaves_pipes_links_and_modes_as_they_are() {
+    let ann = Person::new("Ann");
+    let welcome = fs::read(WELCOME).unwrap();
+    let imported = ann.run(&["mail", "import", WELCOME, "--json"]).ok().json();
+    let id = imported["id"].as_str().unwrap();
+    let export = |to: &str| ann.run(&["mail", "export", id, "--output", to]).ok();
+
+    let (file, link) = (ann.home.join("file.eml"), ann.home.join("link.eml"));
+    fs::write(&file, "longer than nothing").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("file.eml", &link).unwrap();
+    export(link.to_str().unwrap());
+    assert!(link.is_symlink());
+    assert_eq!(fs::read(&file).unwrap(), welcome);
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+
+    let (target, link) = (ann.home.join("new.eml"), ann.home.join("dangling.eml"));
+    symlink("new.eml", &link).unwrap();
+    export(link.to_str().unwrap());
+    assert!(link.is_symlink());
+    assert_eq!(fs::read(target).unwrap(), welcome);
+
+    let pipe = ann.home.join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Open both ways, so that neither end waits for the other; the mail fits into the pipe.
+    let mut reader = fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    export(pipe.to_str().unwrap());
+    assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    let mut got = vec![0; welcome.len()];
+    std::io::Read::read_exact(&mut reader, &mut got).unwrap();
+    assert_eq!(got, welcome);
+
+    assert_eq!(export("-").out, welcome);
+    let mbox = ["mail", "export", "--mailbox", "inbox", "--output", "-"];
+    assert!(ann.run(&mbox).ok().out.starts_with(b"From "));
+}
+
+#[test]
+fn a_failed_export_leaves_the_file_that_was_there() {
+    let ann = Person::new("Ann");
+    let file = ann.home.join("kept.eml");
+    fs::write(&file, "kept").unwrap();
+    assert_eq!(ann.run(&["mail", "export", "999", "-o", file.to_str().unwrap()]).code, 1);
+    assert_eq!(fs::read(&file).unwrap(), b"kept");
+}
+
+#[test]
+fn a_file_without_a_message_is_refused() {
+    let ann = Person::new("Ann");
+    let file = ann.home.join("empty.eml");
+    for text in ["", "\n", "\r\n\n\r\n"] {
+        fs::write(&file, text).unwrap();
+        let run = ann.run(&["mail", "import", file.to_str().unwrap()]);
+        assert_eq!(run.code, 1, "{text:?}");
+        assert!(run.err.contains("holds no message"), "{}", run.err);
+    }
+    assert!(ann.run(&["mail", "list"]).ok().out.is_empty());
 }

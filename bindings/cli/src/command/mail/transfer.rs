@@ -3,14 +3,14 @@
 //! Whoever has the profile open reads the file that is imported (so that a mailbox of gigabytes does
 //! not go through the control socket); what is exported comes here in pieces and is written here.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::Path;
 
 use data_encoding::BASE64;
 use serde_json::json;
 
 use super::Context;
+use super::output::Output;
 use crate::args::Mailbox;
 use crate::door::Door;
 use crate::error::CliError;
@@ -88,42 +88,4 @@ pub(super) fn decode(text: &str) -> Result<Vec<u8>, CliError> {
     BASE64
         .decode(text.as_bytes())
         .map_err(|_| CliError::failed("the daemon's answer is of another version"))
-}
-
-/// Standard output, or a file that appears only once it is whole.
-enum Output<'a> {
-    Standard(BufWriter<io::Stdout>),
-    File { path: &'a Path, file: BufWriter<tempfile::NamedTempFile> },
-}
-
-impl<'a> Output<'a> {
-    fn open(path: Option<&'a Path>) -> Result<Self, CliError> {
-        let Some(path) = path else { return Ok(Self::Standard(BufWriter::new(io::stdout()))) };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
-            .map_err(|error| CliError::file(path, &error))?;
-        Ok(Self::File { path, file: BufWriter::new(file) })
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), CliError> {
-        match self {
-            Self::Standard(out) => out.write_all(bytes).map_err(|error| CliError::output(&error)),
-            Self::File { path, file } => {
-                file.write_all(bytes).map_err(|error| CliError::file(path, &error))
-            }
-        }
-    }
-
-    fn finish(self) -> Result<(), CliError> {
-        match self {
-            Self::Standard(mut out) => out.flush().map_err(|error| CliError::output(&error)),
-            Self::File { path, file } => {
-                let file =
-                    file.into_inner().map_err(|error| CliError::file(path, error.error()))?;
-                let file: File =
-                    file.persist(path).map_err(|error| CliError::file(path, &error.error))?;
-                file.sync_all().map_err(|error| CliError::file(path, &error))
-            }
-        }
-    }
 }
