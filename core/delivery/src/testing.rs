@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use threephone_address::{PublicKey, Target};
 use threephone_identity::DeviceKey;
-use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use tokio::sync::futures::Notified;
+use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
 
 use crate::ack::{Ack, NOUN, encode_acks};
 use crate::envelope::{self, Inner};
@@ -34,6 +35,7 @@ pub struct SimConfig {
 #[derive(Clone)]
 pub struct SimNet {
     state: Arc<Mutex<State>>,
+    changed: Arc<Notify>,
 }
 
 struct State {
@@ -65,7 +67,18 @@ impl SimNet {
         let (nodes, cut_off, log) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
         let max_bytes = 16 << 20;
         let state = State { config, random: seed, nodes, cut_off, max_bytes, log };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Arc::new(Mutex::new(state)), changed: Arc::default() }
+    }
+
+    /// Wakes when something is sent, or was reported with [`SimNet::report`]: tests look again
+    /// then, instead of after a while.
+    pub fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Wakes who waits for [`SimNet::changed`].
+    pub fn report(&self) {
+        self.changed.notify_waiters();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -138,6 +151,7 @@ impl SimNet {
             let twice = state.next() % 100 < double;
             (lost, ack_lost, twice, state.delay(), state.delay(), state.config.timeout)
         };
+        self.report();
         tokio::time::sleep(there).await;
         let taken = if lost { None } else { self.deliver(from, address, &bytes) };
         if twice {

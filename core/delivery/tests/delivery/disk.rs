@@ -98,7 +98,7 @@ async fn a_receiver_with_a_full_disk_acknowledges_nothing_until_there_is_room() 
     let sent = |from| net.log().iter().filter(|(sender, ..)| *sender == from).count();
     let (sends, acks) = (sent(a), sent(b));
     ann.send(ben.target(), "during", None).await;
-    until(|| sent(a) >= sends + 3).await;
+    until(&net, async || sent(a) >= sends + 3).await;
     assert_eq!((ann.open().await, sent(b) - acks), (1, 0));
     assert_eq!(ben.notes().await, ["before"]);
     disk.set_capacity(None);
@@ -143,7 +143,7 @@ async fn acknowledgements_that_a_full_disk_cannot_record_come_again() {
     disk.set_capacity(Some(disk.used()));
     net.set_connected(ben.me.node_key, true);
     let b = ben.me.node_key;
-    until(|| net.log().iter().filter(|(from, ..)| *from == b).count() >= 3).await;
+    until(&net, async || net.log().iter().filter(|(from, ..)| *from == b).count() >= 3).await;
     assert_eq!(ann.open().await, 5);
     disk.set_capacity(None);
     ann.settled().await;

@@ -1,7 +1,5 @@
 //! Sizes, quotas, pages, and services that fail.
 
-use std::time::Duration;
-
 use threephone_delivery::testing::{SimNet, forge_ack};
 use threephone_delivery::{
     DeliveryError, Limits, MAX_BODY_BYTES, OutgoingDraft, RefusalKind, Timing,
@@ -24,14 +22,14 @@ async fn a_stranger_fills_its_quota_and_gets_through_once_it_is_answered() {
         eve.send(ben.target(), &format!("eve {n}"), None).await;
     }
     eve.until_open(2).await;
-    until(|| ben.refused(RefusalKind::StrangerQuota) >= 5).await;
+    until(&net, async || ben.refused(RefusalKind::StrangerQuota) >= 5).await;
     assert_eq!((ben.notes().await.len(), eve.open().await), (3, 2));
     mal.send(ben.target(), "mal", None).await;
     mal.settled().await;
     let before = ben.refused(RefusalKind::StrangerQuota);
     net.set_connected(eve.me.node_key, false);
     zoe.send(ben.target(), "one stranger too many", None).await;
-    until(|| ben.refused(RefusalKind::StrangerQuota) > before + 2).await;
+    until(&net, async || ben.refused(RefusalKind::StrangerQuota) > before + 2).await;
     assert_eq!((ben.notes().await.len(), zoe.open().await), (4, 1));
     net.set_connected(eve.me.node_key, true);
     ben.send(eve.target(), "hello Eve", None).await;
@@ -56,11 +54,11 @@ async fn strangers_share_a_quota_of_bytes_and_contacts_have_none() {
     eve.try_send(ben.target(), vec![b'e'; 9_000], None).await.unwrap();
     eve.settled().await;
     eve.try_send(ben.target(), vec![b'e'; 2_000], None).await.unwrap();
-    until(|| ben.refused(RefusalKind::StrangerQuota) >= 1).await;
+    until(&net, async || ben.refused(RefusalKind::StrangerQuota) >= 1).await;
     mal.try_send(ben.target(), vec![b'm'; 7_000], None).await.unwrap();
     ann.try_send(ben.target(), vec![b'a'; 50_000], None).await.unwrap();
     ann.settled().await;
-    until(|| ben.refused(RefusalKind::StrangerQuota) >= 4).await;
+    until(&net, async || ben.refused(RefusalKind::StrangerQuota) >= 4).await;
     assert_eq!((eve.open().await, mal.open().await), (1, 1));
     assert_eq!(ben.notes().await.len(), 2);
     for person in [&mut ben, &mut eve, &mut mal, &mut ann] {
@@ -108,13 +106,7 @@ async fn a_service_hears_that_the_node_has_taken_what_is_not_acknowledged() {
     let node = net.link(ben.me.node_key);
     ann.send(ben.target(), "taken", None).await;
     let sql = "SELECT CAST(count(*) AS TEXT) FROM note_sent";
-    for _ in 0..1000 {
-        if count(&ann, sql).await > 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert!(count(&ann, sql).await > 0);
+    until(&net, async || count(&ann, sql).await > 0).await;
     assert_eq!((ann.open().await, ann.ends().await.len()), (1, 0));
     drop(node);
     ben.start().await;

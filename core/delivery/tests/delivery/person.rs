@@ -22,6 +22,9 @@ const NOTES: Room = Room {
                    CREATE TABLE note_end (id BLOB NOT NULL, outcome TEXT NOT NULL) STRICT;"],
 };
 
+/// Nothing here takes that long unless it never comes.
+const LONG: Duration = Duration::from_secs(60);
+
 /// Real disks and a network without delay need no more.
 pub(crate) const FAST: Timing =
     Timing { retry_first_ms: 20, retry_last_ms: 100, ack_wait_ms: 50, sent_report_ms: 5 };
@@ -33,9 +36,17 @@ pub(crate) fn good() -> SimConfig {
 
 /// Keeps notes. Refuses those that begin with `bad`, fails at those that begin with `poison`, and
 /// at the end of the envelope in `cursed`.
-#[derive(Default)]
 struct Notes {
     cursed: Arc<Mutex<Option<EnvelopeId>>>,
+    net: SimNet,
+}
+
+impl Notes {
+    /// Tells the test once what is written in `tx` is on the disk.
+    fn report(&self, tx: &mut WriteTx<'_>) {
+        let net = self.net.clone();
+        tx.after_commit(move || net.report());
+    }
 }
 
 impl Inbound for Notes {
@@ -51,6 +62,7 @@ impl Inbound for Notes {
         body: &[u8],
         _: i64,
     ) -> Result<(), Refusal> {
+        self.report(tx);
         tx.execute("INSERT INTO note (body) VALUES (?1)", [body])?;
         if body.starts_with(b"bad") {
             return Err(Refusal::content(1234, "bad"));
@@ -68,6 +80,7 @@ impl Inbound for Notes {
         outcome: Outcome,
         _: i64,
     ) -> Result<(), StoreError> {
+        self.report(tx);
         let row = (id.as_bytes(), format!("{outcome:?}"));
         tx.execute("INSERT INTO note_end (id, outcome) VALUES (?1, ?2)", row)?;
         if *self.cursed.lock().unwrap() == Some(id) {
@@ -77,6 +90,7 @@ impl Inbound for Notes {
     }
 
     fn sent(&self, tx: &mut WriteTx<'_>, id: EnvelopeId, _: i64) -> Result<(), StoreError> {
+        self.report(tx);
         tx.execute("INSERT INTO note_sent (id) VALUES (?1)", [id.as_bytes()])?;
         Ok(())
     }
@@ -158,9 +172,14 @@ impl Person {
             clock: Arc::new(move || now_with(&clock)),
             ..DeliveryConfig::default()
         };
-        let config = config.with_events(move |event| events.lock().unwrap().push(event));
+        let net = self.net.clone();
+        let config = config.with_events(move |event| {
+            events.lock().unwrap().push(event);
+            net.report();
+        });
         let link = self.net.link(self.me.node_key);
-        let handlers: Vec<Arc<dyn Inbound>> = vec![Arc::new(Notes { cursed: self.cursed.clone() })];
+        let handlers: Vec<Arc<dyn Inbound>> =
+            vec![Arc::new(Notes { cursed: self.cursed.clone(), net: self.net.clone() })];
         let me = self.me.clone();
         let delivery = Delivery::open(store.clone(), me, Some(link), handlers, config).await?;
         self.running = Some((store, delivery));
@@ -235,20 +254,17 @@ impl Person {
     /// Waits until only so many envelopes are not settled.
     pub(crate) async fn until_open(&self, left: u64) {
         let (_, delivery) = self.running.as_ref().unwrap();
-        for _ in 0..3000 {
+        until(&self.net, async || {
             let counts = delivery.outbox_counts().await.unwrap();
-            if counts.queued + counts.sending <= left {
-                return;
-            }
             assert!(counts.sending <= 256, "more than a window is on the way: {counts:?}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("more than {left} stay in the outbox");
+            counts.queued + counts.sending <= left
+        })
+        .await;
     }
 
     /// The events, once there are so many.
     pub(crate) async fn refusals(&self, at_least: usize) -> Vec<DeliveryEvent> {
-        until(|| self.events.lock().unwrap().len() >= at_least).await;
+        until(&self.net, async || self.events.lock().unwrap().len() >= at_least).await;
         self.events.lock().unwrap().clone()
     }
 
@@ -267,13 +283,19 @@ fn now_with(clock: &AtomicI64) -> i64 {
     i64::try_from(since.as_millis()).unwrap() + clock.load(Ordering::Relaxed)
 }
 
-/// Waits for something that is bound to come.
-pub(crate) async fn until(mut holds: impl FnMut() -> bool) {
-    for _ in 0..3000 {
-        if holds() {
-            return;
+/// Waits for something that is bound to come; looks again whenever something happens.
+pub(crate) async fn until(net: &SimNet, mut holds: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        loop {
+            let changed = net.changed();
+            tokio::pin!(changed);
+            // From here on nothing is missed, also what happens while looking.
+            changed.as_mut().enable();
+            if holds().await {
+                return;
+            }
+            changed.await;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("it did not come");
+    };
+    tokio::time::timeout(LONG, waiting).await.expect("it comes at all");
 }

@@ -32,12 +32,12 @@ async fn an_envelope_of_a_future_version_is_counted_and_breaks_nothing_for_later
     net.set_connected(b, false);
     let before = net.log().len();
     ann.send(ben.target(), "two", None).await;
-    until(|| net.log().iter().skip(before).any(|(from, ..)| *from == a)).await;
+    until(&net, async || net.log().iter().skip(before).any(|(from, ..)| *from == a)).await;
     let bytes = net.log().into_iter().skip(before).find(|(from, ..)| *from == a).unwrap().2;
     for _ in 0..20 {
         net.inject(b, a.address(), a, of_the_future(&bytes));
     }
-    until(|| ben.refused(RefusalKind::FutureVersion) == 20).await;
+    until(&net, async || ben.refused(RefusalKind::FutureVersion) == 20).await;
     assert_eq!(ben.running.as_ref().unwrap().1.refused_count(), 20);
     assert_eq!(ben.notes().await, ["one"]);
     // The same envelope in a version that is understood: as if Ben had been updated.
@@ -58,7 +58,7 @@ async fn an_acknowledgement_of_a_future_version_settles_nothing() {
     net.set_connected(b, false);
     ann.send(ben.target(), "two", None).await;
     net.inject(a, b.address(), b, of_the_future(&first_from(&net, b)));
-    until(|| ann.refused(RefusalKind::FutureVersion) == 1).await;
+    until(&net, async || ann.refused(RefusalKind::FutureVersion) == 1).await;
     assert_eq!(ann.open().await, 1);
     net.set_connected(b, true);
     ann.settled().await;
@@ -88,7 +88,7 @@ async fn an_acknowledgement_forged_by_eve_settles_nothing() {
     // Ben's own, but for a body that Ann did not send.
     let other = [(id, "note/1", b"for Eve".as_slice())];
     net.inject(a, b.address(), b, forge_ack(&ben.me.device, &b, &a, &other).into());
-    until(|| {
+    until(&net, async || {
         ann.refused(RefusalKind::KeyChanged) == 1 && ann.refused(RefusalKind::BadSignature) == 1
     })
     .await;
