@@ -4,6 +4,8 @@
 //! costs that peer and not the others. The figures suit a phone. The routing tables have their own
 //! bounds in [`RouterLimits`].
 
+use std::time::Duration;
+
 use crate::router::RouterLimits;
 
 const MIB: usize = 1 << 20;
@@ -11,12 +13,31 @@ const MIB: usize = 1 << 20;
 /// Bounds of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Limits {
+    /// Of the links to peers.
+    pub links: LinkLimits,
     /// Of the routing tables.
     pub router: RouterLimits,
     /// Of packets and sealing keys.
     pub data: DataLimits,
     /// Of messages.
     pub bus: BusLimits,
+}
+
+/// Every node, older ones too, announces itself as soon as a link is up. Five seconds leave room for
+/// a lost segment or two on a slow radio; whoever is silent for longer is no node.
+const FIRST_PACKET: Duration = Duration::from_secs(5);
+
+/// Bounds of the links to peers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkLimits {
+    /// How long a peer that dialled us may take to bring its first packet.
+    pub first_packet: Duration,
+}
+
+impl Default for LinkLimits {
+    fn default() -> Self {
+        Self { first_packet: FIRST_PACKET }
+    }
 }
 
 /// Bounds of the data plane. All are counts unless they say otherwise.

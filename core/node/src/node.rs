@@ -70,7 +70,7 @@ impl Node {
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
         let now = Instant::now();
         let key = config.secret.public_key();
-        let mut peers = Peers::new(random()?);
+        let mut peers = Peers::new(random()?, config.limits.links.first_packet);
         for endpoint in config.peers {
             match peers.add(endpoint, now) {
                 // Named twice is still one peer.

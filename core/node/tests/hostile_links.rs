@@ -1,15 +1,15 @@
 //! Nodes over real TCP with peers that flood, hang, or are themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use threephone_node::wire::control::{Hello, Tlv, Update};
 use threephone_node::wire::data::DataPacket;
 use threephone_node::wire::frame::{Decoder, Packet};
 use threephone_node::{
-    Endpoint, Events, Node, NodeConfig, NodeEvent, PeerKind, Prefix, PublicKey, RouterId,
-    SecretKey, SendState, Target, TopicFilter,
+    Endpoint, Events, Node, NodeConfig, NodeEvent, PeerKind, PeerState, Prefix, PublicKey,
+    RouterId, SecretKey, SendState, Target, TopicFilter,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -50,6 +50,22 @@ async fn until(mut reached: impl AsyncFnMut() -> bool) {
     tokio::time::timeout(LONG, wait).await.expect("it comes to that");
 }
 
+async fn alive(node: &Node) -> usize {
+    node.peers().await.iter().filter(|peer| peer.state == PeerState::Alive).count()
+}
+
+fn hello() -> Bytes {
+    let mut out = BytesMut::new();
+    Tlv::Hello(Hello { seqno: 0, interval: 2000 }).encode(&mut out);
+    out.freeze()
+}
+
+/// Reads until the other side hangs up.
+async fn hung_up_on(stream: &mut TcpStream) {
+    let read = tokio::time::timeout(LONG, stream.read_to_end(&mut Vec::new())).await;
+    let _ = read.expect("the node hangs up"); // a reset is as good an end
+}
+
 fn announcement(key: PublicKey) -> Bytes {
     let (prefix, router_id) = (Prefix::subnet_of(key.address()), RouterId::new(key, [0; 6]));
     let mut out = BytesMut::new();
@@ -59,14 +75,20 @@ fn announcement(key: PublicKey) -> Bytes {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_connections_from_one_source_take_32_places_and_hurt_nobody() {
+async fn two_hundred_talkative_connections_from_one_source_take_32_places_and_hurt_nobody() {
     let ann = start(1, &["tcp://127.0.0.1:0", "tcp://[::1]:0"], &[]).await;
     let ben = start(2, &[], &ann.listening()[1..]).await;
     exchange(&ann, &ben).await;
     let address = ann.listening()[0].address();
     let mut streams = Vec::new();
-    for _ in 0..200 {
-        streams.push(TcpStream::connect(address).await.unwrap());
+    for number in 0..200 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        if number < 32 {
+            stream.write_all(&hello()).await.unwrap();
+            // Nobody gives way any more once it has been heard.
+            until(async || alive(&ann).await == number + 1 + 1).await;
+        }
+        streams.push(stream);
     }
     let mut refused = 0;
     for stream in &mut streams {
@@ -79,6 +101,59 @@ async fn two_hundred_connections_from_one_source_take_32_places_and_hurt_nobody(
     exchange(&ben, &ann).await;
     drop(streams);
     until(async || inbound(&ann).await == 1).await;
+    ann.close().await;
+    ben.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_silent_connections_keep_no_node_out() {
+    let mut config = NodeConfig::new(SecretKey::from_bytes([1; 32]));
+    config.listen = vec!["tcp://127.0.0.1:0".parse().unwrap()];
+    config.limits.links.first_packet = 10 * LONG; // they do not go by themselves
+    let ann = Node::start(config).await.unwrap();
+    let mut events = ann.events();
+    let mut streams = Vec::new();
+    for _ in 0..200 {
+        streams.push(TcpStream::connect(ann.listening()[0].address()).await.unwrap());
+    }
+    for stream in &mut streams[..200 - 32] {
+        hung_up_on(stream).await;
+    }
+    assert_eq!((inbound(&ann).await, alive(&ann).await), (32, 0));
+    let ben = start(2, &[], ann.listening()).await;
+    exchange(&ben, &ann).await;
+    exchange(&ann, &ben).await;
+    assert_eq!((inbound(&ann).await, alive(&ann).await), (32, 1));
+    let first = tokio::time::timeout(LONG, events.next()).await.unwrap().unwrap();
+    let NodeEvent::PeerUp { endpoint } = first else { panic!("{first:?}") };
+    let peers = ann.peers().await;
+    let heard = peers.iter().find(|peer| peer.state == PeerState::Alive).unwrap();
+    assert_eq!(heard.endpoint, endpoint, "silent connections are no news");
+    ann.close().await;
+    ben.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_without_a_whole_packet_is_closed_after_the_deadline() {
+    let mut config = NodeConfig::new(SecretKey::from_bytes([1; 32]));
+    config.listen = vec!["tcp://127.0.0.1:0".parse().unwrap()];
+    config.limits.links.first_packet = Duration::from_millis(200);
+    let ann = Node::start(config).await.unwrap();
+    let address = ann.listening()[0].address();
+    let hello = hello();
+    // Nothing, and all but the last byte of a packet.
+    for sent in [&[][..], &hello[..hello.len() - 1]] {
+        let before = Instant::now();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(sent).await.unwrap();
+        hung_up_on(&mut stream).await;
+        assert!(before.elapsed() >= Duration::from_millis(200));
+    }
+    let ben = start(2, &[], ann.listening()).await;
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    hung_up_on(&mut silent).await; // Ben has been here for longer than that
+    exchange(&ben, &ann).await;
+    assert_eq!((inbound(&ann).await, alive(&ann).await), (1, 1));
     ann.close().await;
     ben.close().await;
 }
@@ -116,9 +191,7 @@ async fn a_peer_that_does_not_read_loses_data_and_its_control_overtakes_what_wai
         last = now;
     }
 
-    let mut hello = BytesMut::new();
-    Tlv::Hello(Hello { seqno: 0, interval: 2000 }).encode(&mut hello);
-    silent.write_all(&hello).await.unwrap();
+    silent.write_all(&hello()).await.unwrap();
     let ben = start(2, &[], ann.listening()).await;
     exchange(&ben, &ann).await; // others are served meanwhile, and the Hello has come through
     let (mut decoder, mut before, mut after) = (Decoder::new(), 0, 0);

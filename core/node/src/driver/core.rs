@@ -106,6 +106,7 @@ impl Core {
                 self.take_in(arrival, now);
             }
             self.take_in_ready(&mut inlets, now);
+            self.close_overdue(now);
             if self.engine.poll_timeout().is_some_and(|timeout| timeout <= now) {
                 self.engine.handle_timeout(now);
             }
@@ -152,6 +153,7 @@ impl Core {
             Input::Packets { link, packets } => {
                 // A reader may have had packets under way when its link was closed.
                 if self.links.contains_key(&link) {
+                    self.announce_up(link);
                     for packet in packets {
                         self.engine.handle_packet(link, packet, now);
                     }
@@ -178,17 +180,18 @@ impl Core {
         let link = self.number_link();
         if let Some(counters) = self.peers.dialled(endpoint, link, now) {
             self.open_link(link, endpoint, stream, counters, now);
+            self.announce_up(link);
         }
     }
 
     fn accept(&mut self, stream: TcpStream, endpoint: Endpoint, now: Instant) {
         let link = self.number_link();
         match self.peers.accept(endpoint, link, now) {
-            Ok((counters, replaced)) => {
-                if let Some(old) = replaced {
-                    self.close_link(old, "the peer connected anew", now);
+            Ok(accepted) => {
+                if let Some(old) = accepted.replaced {
+                    self.close_link(old, "a new connection takes its place", now);
                 }
-                self.open_link(link, endpoint, stream, counters, now);
+                self.open_link(link, endpoint, stream, accepted.counters, now);
             }
             Err(error) => tracing::warn!(%endpoint, %error, "a connection was refused"),
         }
@@ -210,14 +213,13 @@ impl Core {
         let inputs = self.inputs.clone();
         match Link::start(id, endpoint, stream, counters, inputs, &self.tracker) {
             Ok(link) => {
-                tracing::info!(%endpoint, "link up");
+                tracing::debug!(%endpoint, "connected");
                 self.links.insert(id, link);
                 self.engine.link_up(id, endpoint.static_cost(), now);
                 // What others could not tell, the new peer may know.
                 for (address, _) in self.resolving.iter().filter(|(_, reply)| !reply.is_closed()) {
                     self.engine.lookup(*address, now);
                 }
-                self.announce(NodeEvent::PeerUp { endpoint });
             }
             Err(error) => {
                 tracing::warn!(%endpoint, %error, "a connection cannot be used");
@@ -226,12 +228,34 @@ impl Core {
         }
     }
 
+    /// Tells of a link once: of one we dialled when it is open, of one that was accepted when it
+    /// has brought a packet, for until then it may be anything.
+    fn announce_up(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id).filter(|link| !link.announced) else { return };
+        link.announced = true;
+        let endpoint = link.endpoint;
+        self.peers.heard(endpoint, id);
+        tracing::info!(%endpoint, "link up");
+        self.announce(NodeEvent::PeerUp { endpoint });
+    }
+
+    fn close_overdue(&mut self, now: Instant) {
+        for link in self.peers.overdue(now) {
+            self.close_link(link, "it brought no packet in time", now);
+        }
+    }
+
     /// Ends a link, whoever wanted that; a link that is gone already is left alone.
     pub(super) fn close_link(&mut self, id: LinkId, reason: &str, now: Instant) {
         let Some(link) = self.links.remove(&id) else { return };
-        tracing::info!(endpoint = %link.endpoint, reason, "link down");
         self.engine.link_down(id, now);
         self.peers.link_down(link.endpoint, id, now);
+        // Strangers that connect and say nothing are no news.
+        if !link.announced {
+            tracing::debug!(endpoint = %link.endpoint, reason, "closed before its first packet");
+            return;
+        }
+        tracing::info!(endpoint = %link.endpoint, reason, "link down");
         self.announce(NodeEvent::PeerDown { endpoint: link.endpoint });
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Link {
     pub(crate) endpoint: Endpoint,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) counters: Arc<Counters>,
+    /// Whether the application was told of it.
+    pub(crate) announced: bool,
     stop: CancellationToken,
 }
 
@@ -57,7 +59,7 @@ impl Link {
         let writer =
             Writer { id, outbox: Arc::clone(&outbox), counters: Arc::clone(&counters), core };
         tracker.spawn(writer.run(write_half, stop.clone()));
-        Ok(Self { endpoint, outbox, counters, stop })
+        Ok(Self { endpoint, outbox, counters, announced: false, stop })
     }
 }
 

@@ -56,21 +56,40 @@ struct Peer {
 }
 
 enum State {
-    Waiting { until: Instant },
+    Waiting {
+        until: Instant,
+    },
     Connecting,
-    Alive { link: LinkId, since: Instant },
+    /// It dialled us and has not brought a packet yet: perhaps it is no node at all.
+    Silent {
+        link: LinkId,
+        since: Instant,
+    },
+    Alive {
+        link: LinkId,
+        since: Instant,
+    },
 }
 
 /// All peers by endpoint.
 pub(crate) struct Peers {
     peers: HashMap<Endpoint, Peer>,
     random: ChaCha8Rng,
+    first_packet: Duration,
+}
+
+/// Somebody was let in.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) counters: Arc<Counters>,
+    /// The link to close for it.
+    pub(crate) replaced: Option<LinkId>,
 }
 
 impl Peers {
-    /// `seed` decides the jitter.
-    pub(crate) fn new(seed: [u8; 32]) -> Self {
-        Self { peers: HashMap::new(), random: ChaCha8Rng::from_seed(seed) }
+    /// `seed` decides the jitter; who dials us has `first_packet` to bring a packet.
+    pub(crate) fn new(seed: [u8; 32], first_packet: Duration) -> Self {
+        Self { peers: HashMap::new(), random: ChaCha8Rng::from_seed(seed), first_packet }
     }
 
     /// Adds a peer to be dialled at once.
@@ -106,11 +125,21 @@ impl Peers {
         due
     }
 
-    /// When the next peer is due.
+    /// The links whose peers have been silent for too long: to be closed.
+    pub(crate) fn overdue(&self, now: Instant) -> Vec<LinkId> {
+        let overdue = |peer: &Peer| match peer.state {
+            State::Silent { link, since } if since + self.first_packet <= now => Some(link),
+            _ => None,
+        };
+        self.peers.values().filter_map(overdue).collect()
+    }
+
+    /// When the next peer is due, or overdue.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let due = self.peers.values().filter_map(|peer| match peer.state {
             State::Waiting { until } => Some(until),
-            _ => None,
+            State::Silent { since, .. } => Some(since + self.first_packet),
+            State::Connecting | State::Alive { .. } => None,
         });
         due.min()
     }
@@ -140,39 +169,78 @@ impl Peers {
         Some(Arc::clone(&peer.counters))
     }
 
-    /// Somebody connected. When the endpoint is in the table already the new link takes over, and
-    /// the old one, given back, is to be closed; a static peer stays one.
+    /// A packet came over a link that had brought none.
+    pub(crate) fn heard(&mut self, endpoint: Endpoint, link: LinkId) {
+        if let Some(peer) = self.peers.get_mut(&endpoint)
+            && let State::Silent { link: current, since } = peer.state
+            && current == link
+        {
+            peer.state = State::Alive { link, since };
+        }
+    }
+
+    /// Somebody connected. When the endpoint is in the table already the new link takes over from
+    /// the old one; a static peer stays one. When there is no place, the oldest link that has
+    /// brought nothing makes room: a node announces itself at once, so it costs no honest peer
+    /// its place, and connections that say nothing keep nobody out.
     pub(crate) fn accept(
         &mut self,
         endpoint: Endpoint,
         link: LinkId,
         now: Instant,
-    ) -> Result<(Arc<Counters>, Option<LinkId>), TooManyInbound> {
-        let state = State::Alive { link, since: now };
+    ) -> Result<Accepted, TooManyInbound> {
+        let state = State::Silent { link, since: now };
         if let Some(peer) = self.peers.get_mut(&endpoint) {
             let old = std::mem::replace(&mut peer.state, state);
-            return Ok((Arc::clone(&peer.counters), old.link()));
+            return Ok(Accepted { counters: Arc::clone(&peer.counters), replaced: old.link() });
         }
-        let source = source_of(&endpoint);
-        let from_source = |(other, peer): &(&Endpoint, &Peer)| {
-            peer.kind == PeerKind::Inbound && source_of(other) == source
-        };
-        if self.count(PeerKind::Inbound) >= INBOUND_PEERS
-            || self.peers.iter().filter(from_source).count() >= INBOUND_PEERS_PER_SOURCE
-        {
-            return Err(TooManyInbound);
-        }
+        let replaced = self.make_room(source_of(&endpoint))?;
         let counters = Arc::<Counters>::default();
         let peer =
             Peer { kind: PeerKind::Inbound, state, failures: 0, counters: Arc::clone(&counters) };
         self.peers.insert(endpoint, peer);
-        Ok((counters, None))
+        Ok(Accepted { counters, replaced })
+    }
+
+    /// Forgets the inbound peer that is to give its place to one from `source`, if one has to;
+    /// gives its link.
+    fn make_room(&mut self, source: u128) -> Result<Option<LinkId>, TooManyInbound> {
+        let from_source = |endpoint: &Endpoint| source_of(endpoint) == source;
+        let silent = if self.count_inbound(from_source) >= INBOUND_PEERS_PER_SOURCE {
+            self.oldest_silent(from_source)
+        } else if self.count(PeerKind::Inbound) >= INBOUND_PEERS {
+            self.oldest_silent(|_| true)
+        } else {
+            return Ok(None);
+        };
+        let (link, endpoint) = silent.ok_or(TooManyInbound)?;
+        self.peers.remove(&endpoint);
+        Ok(Some(link))
+    }
+
+    fn count_inbound(&self, wanted: impl Fn(&Endpoint) -> bool) -> usize {
+        let inbound = self.peers.iter().filter(|(_, peer)| peer.kind == PeerKind::Inbound);
+        inbound.filter(|(endpoint, _)| wanted(endpoint)).count()
+    }
+
+    /// Links are numbered in the order in which they were opened.
+    fn oldest_silent(&self, wanted: impl Fn(&Endpoint) -> bool) -> Option<(LinkId, Endpoint)> {
+        let inbound = self.peers.iter().filter(|(_, peer)| peer.kind == PeerKind::Inbound);
+        let silent = inbound.filter_map(|(endpoint, peer)| match peer.state {
+            State::Silent { link, .. } if wanted(endpoint) => Some((link, *endpoint)),
+            _ => None,
+        });
+        silent.min_by_key(|(link, _)| link.0)
     }
 
     /// A link ended: an inbound peer goes with it, a static one is due again after a pause.
     pub(crate) fn link_down(&mut self, endpoint: Endpoint, link: LinkId, now: Instant) {
         let Some(peer) = self.peers.get_mut(&endpoint) else { return };
-        let State::Alive { link: current, since } = peer.state else { return };
+        let (State::Alive { link: current, since } | State::Silent { link: current, since }) =
+            peer.state
+        else {
+            return;
+        };
         if current != link {
             return;
         }
@@ -192,7 +260,7 @@ impl Peers {
             kind: peer.kind,
             state: match peer.state {
                 State::Waiting { .. } => PeerState::Dead,
-                State::Connecting => PeerState::Connecting,
+                State::Connecting | State::Silent { .. } => PeerState::Connecting,
                 State::Alive { .. } => PeerState::Alive,
             },
             tx_bytes: peer.counters.tx_bytes.load(Ordering::Relaxed),
@@ -214,7 +282,7 @@ impl Peers {
 impl State {
     fn link(&self) -> Option<LinkId> {
         match self {
-            Self::Alive { link, .. } => Some(*link),
+            Self::Alive { link, .. } | Self::Silent { link, .. } => Some(*link),
             Self::Waiting { .. } | Self::Connecting => None,
         }
     }
@@ -245,7 +313,7 @@ mod tests {
     }
 
     fn table() -> (Peers, Instant) {
-        (Peers::new([7; 32]), Instant::now())
+        (Peers::new([7; 32], Duration::from_secs(5)), Instant::now())
     }
 
     #[test]
@@ -324,6 +392,7 @@ mod tests {
         let from = |port: usize, host: &str| endpoint(&format!("tcp://{host}:{}", 1000 + port));
         for port in 0..INBOUND_PEERS_PER_SOURCE {
             peers.accept(from(port, "192.0.2.1"), LinkId(port as u64), now).unwrap();
+            peers.heard(from(port, "192.0.2.1"), LinkId(port as u64));
         }
         let mapped = "[::ffff:192.0.2.1]";
         assert_eq!(peers.accept(from(999, mapped), LinkId(999), now).unwrap_err(), TooManyInbound);
@@ -333,13 +402,55 @@ mod tests {
     }
 
     #[test]
+    fn a_newcomer_takes_the_place_of_the_oldest_silent_link_of_its_source() {
+        let (mut peers, now) = table();
+        let from = |port: u64| endpoint(&format!("tcp://192.0.2.1:{}", 1000 + port));
+        for port in 0..INBOUND_PEERS_PER_SOURCE as u64 {
+            peers.accept(from(port), LinkId(port), now).unwrap();
+        }
+        peers.accept(endpoint("tcp://192.0.2.2:1"), LinkId(100), now).unwrap();
+        peers.heard(from(0), LinkId(0));
+        assert_eq!(peers.accept(from(101), LinkId(101), now).unwrap().replaced, Some(LinkId(1)));
+        assert_eq!(peers.accept(from(102), LinkId(102), now).unwrap().replaced, Some(LinkId(2)));
+        assert_eq!(peers.peers.len(), INBOUND_PEERS_PER_SOURCE + 1);
+    }
+
+    #[test]
+    fn silent_links_of_many_sources_make_room_and_others_do_not() {
+        let (mut peers, now) = table();
+        let from = |host: u64| endpoint(&format!("tcp://192.0.{}.{}:1", host / 256, host % 256));
+        for host in 0..INBOUND_PEERS as u64 {
+            peers.accept(from(host), LinkId(host), now).unwrap();
+        }
+        assert_eq!(peers.accept(from(999), LinkId(999), now).unwrap().replaced, Some(LinkId(0)));
+        peers.heard(from(999), LinkId(999));
+        (1..INBOUND_PEERS as u64).for_each(|host| peers.heard(from(host), LinkId(host)));
+        assert_eq!(peers.accept(from(998), LinkId(998), now).unwrap_err(), TooManyInbound);
+    }
+
+    #[test]
+    fn a_link_is_overdue_until_its_first_packet() {
+        let (mut peers, now) = table();
+        let (ann, late) = (endpoint("tcp://192.0.2.1:1"), now + Duration::from_secs(5));
+        peers.accept(ann, LinkId(1), now).unwrap();
+        assert_eq!(peers.statuses(|_| None)[0].state, PeerState::Connecting);
+        assert_eq!(peers.poll_timeout(), Some(late));
+        assert_eq!(peers.overdue(now), []);
+        assert_eq!(peers.overdue(late), [LinkId(1)]);
+        peers.heard(ann, LinkId(1));
+        assert_eq!(peers.statuses(|_| None)[0].state, PeerState::Alive);
+        assert_eq!((peers.overdue(late), peers.poll_timeout()), (vec![], None));
+    }
+
+    #[test]
     fn a_second_connection_from_the_same_endpoint_takes_over() {
         let (mut peers, now) = table();
         let ann = endpoint("tcp://192.0.2.1:1");
         peers.add(ann, now).unwrap();
         peers.take_due(now);
         peers.dialled(ann, LinkId(1), now).unwrap();
-        assert_eq!(peers.accept(ann, LinkId(2), now).unwrap().1, Some(LinkId(1)));
+        assert_eq!(peers.accept(ann, LinkId(2), now).unwrap().replaced, Some(LinkId(1)));
+        peers.heard(ann, LinkId(2));
         peers.link_down(ann, LinkId(1), now);
         let status = &peers.statuses(|_| Some(15))[0];
         assert_eq!((status.kind, status.state), (PeerKind::Static, PeerState::Alive));

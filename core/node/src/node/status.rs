@@ -44,7 +44,7 @@ pub enum PeerKind {
 /// What a peer's link is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PeerState {
-    /// Being dialled.
+    /// Being dialled; or it dialled us and has not brought a packet yet.
     Connecting,
     /// The link is up.
     Alive,
@@ -105,7 +105,7 @@ pub enum NodeEvent {
         /// The prefix.
         prefix: Prefix,
     },
-    /// A link came up.
+    /// A link came up; one that the peer opened, only with its first packet.
     PeerUp {
         /// With whom.
         endpoint: Endpoint,
