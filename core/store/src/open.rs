@@ -1,7 +1,11 @@
 //! Opening connections: key, pragmas, checks.
 
 use std::path::{Path, PathBuf};
+#[cfg(feature = "sqlcipher")]
+use std::sync::Once;
 use std::time::Duration;
+#[cfg(feature = "sqlcipher")]
+use std::time::Instant;
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
@@ -103,6 +107,8 @@ impl StoreOptions {
 
     /// Gives the key and reads the first page, which is where a wrong one shows.
     fn unlock(&self, connection: &Connection) -> Result<(), StoreError> {
+        #[cfg(feature = "sqlcipher")]
+        await_cipher();
         // SQLCipher would print to standard error what we return.
         #[cfg(feature = "sqlcipher")]
         connection.execute_batch("PRAGMA cipher_log_level = NONE")?;
@@ -116,6 +122,27 @@ impl StoreOptions {
                 _ => error.into(),
             })
     }
+}
+
+/// Returns once SQLCipher takes keys. SQLite calls itself ready before SQLCipher has set itself up,
+/// so while one thread does that for the process, the keys of the others are refused.
+#[cfg(feature = "sqlcipher")]
+fn await_cipher() {
+    static READY: Once = Once::new();
+    READY.call_once(|| {
+        // A cipher that cannot be had at all shows in the opening that follows.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
+            let probe = Connection::open_in_memory().and_then(|probe| {
+                probe.execute_batch("PRAGMA cipher_log_level = NONE")?;
+                probe.pragma_update(None, "key", "probe")
+            });
+            if probe.is_ok() {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    });
 }
 
 /// Only its owner may read a profile, whatever the umask says.
