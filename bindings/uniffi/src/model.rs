@@ -61,11 +61,11 @@ impl TryFrom<Network> for threephone::Network {
     fn try_from(network: Network) -> Result<Self, PhoneError> {
         Ok(match network {
             Network::Offline => Self::Offline,
-            Network::Online { listen, peers, discovery } => Self::Online {
+            Network::Online { listen, peers, discovery } => Self::Online(threephone::NodeOptions {
                 listen: parse_all("listen", &listen)?,
                 peers: parse_all("peers", &peers)?,
                 discovery,
-            },
+            }),
         })
     }
 }

@@ -30,14 +30,18 @@ pub enum Network {
     /// No node: reading and queueing only.
     Offline,
     /// With its node.
-    Online {
-        /// Where it accepts links; port 0 lets the system choose.
-        listen: Vec<Endpoint>,
-        /// Whom it dials for as long as it runs, beside the remembered peers.
-        peers: Vec<Endpoint>,
-        /// Whether it looks for peers on the local network. Not built yet: nothing is looked for.
-        discovery: bool,
-    },
+    Online(NodeOptions),
+}
+
+/// How the phone's node takes part; the default listens nowhere and dials remembered peers only.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeOptions {
+    /// Where it accepts links; port 0 lets the system choose.
+    pub listen: Vec<Endpoint>,
+    /// Whom it dials for as long as it runs, beside the remembered peers.
+    pub peers: Vec<Endpoint>,
+    /// Whether it looks for peers on the local network. Not built yet: nothing is looked for.
+    pub discovery: bool,
 }
 
 /// The phone at a glance.

@@ -16,7 +16,7 @@ use crate::event::EventLog;
 use crate::key::open_store_key;
 use crate::link::NodeLink;
 use crate::lock::HomeLock;
-use crate::model::{Event, Network, PhoneOptions};
+use crate::model::{Event, Network, NodeOptions, PhoneOptions};
 use crate::{Home, PhoneError, node_key, peer};
 
 /// Everything that an open phone consists of.
@@ -133,7 +133,9 @@ async fn start_node(
     secret: SecretKey,
     network: Network,
 ) -> Result<Option<Arc<Node>>, PhoneError> {
-    let Network::Online { listen, mut peers, discovery: _ } = network else { return Ok(None) };
+    let Network::Online(NodeOptions { listen, mut peers, discovery: _ }) = network else {
+        return Ok(None);
+    };
     for peer in peer::list_peers(store).await? {
         if !peers.contains(&peer) {
             peers.push(peer);

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 #![cfg(target_os = "linux")]
 
-use threephone::{Home, KeySource, Network, Phone, PhoneOptions, Purpose};
+use threephone::{Home, KeySource, Network, NodeOptions, Phone, PhoneOptions, Purpose};
 
 fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()
@@ -16,7 +16,7 @@ async fn closing_leaves_no_thread_behind() {
     let before = threads();
     Phone::init(home.clone(), "Ann", KeySource::File).await.unwrap();
     let listen = vec!["tcp://127.0.0.1:0".parse().unwrap()];
-    let network = Network::Online { listen, peers: Vec::new(), discovery: false };
+    let network = Network::Online(NodeOptions { listen, ..NodeOptions::default() });
     let (key, purpose) = (KeySource::File, Purpose::Daemon);
     let phone = Phone::open(PhoneOptions { home, key, network, purpose }).await.unwrap();
     assert!(threads() > before);

@@ -6,13 +6,13 @@ use std::path::Path;
 
 use threephone::mail::{Attachment, MAX_MAIL_BYTES, MailDraft, MailQuery, Mailbox};
 use threephone::node::Endpoint;
-use threephone::{Cursor, Home, KeySource, Network, Phone, PhoneOptions, Purpose};
+use threephone::{Cursor, Home, KeySource, Network, NodeOptions, Phone, PhoneOptions, Purpose};
 
 const NOW: i64 = 1_700_000_000_000;
 
 async fn new_phone(folder: &Path, name: &str, peers: Vec<Endpoint>) -> Phone {
     let listen = vec!["tcp://127.0.0.1:0".parse().unwrap()];
-    let network = Network::Online { listen, peers, discovery: false };
+    let network = Network::Online(NodeOptions { listen, peers, ..NodeOptions::default() });
     let (home, key) = (Home::new(folder), KeySource::File);
     Phone::init(home.clone(), name, KeySource::File).await.unwrap();
     Phone::open(PhoneOptions { home, key, network, purpose: Purpose::Daemon }).await.unwrap()

@@ -9,7 +9,7 @@ use threephone::messaging::{LineQuery, LineState, MessagingEvent};
 use threephone::node::Endpoint;
 use threephone::store::StoreError;
 use threephone::{
-    Cursor, Event, Home, KeySource, Network, Phone, PhoneError, PhoneOptions, Purpose,
+    Cursor, Event, Home, KeySource, Network, NodeOptions, Phone, PhoneError, PhoneOptions, Purpose,
 };
 use zeroize::Zeroizing;
 
@@ -22,7 +22,7 @@ fn options(folder: &Path, network: Network) -> PhoneOptions {
 
 fn online(peers: Vec<Endpoint>) -> Network {
     let listen = vec!["tcp://127.0.0.1:0".parse().unwrap()];
-    Network::Online { listen, peers, discovery: false }
+    Network::Online(NodeOptions { listen, peers, ..NodeOptions::default() })
 }
 
 async fn new_phone(folder: &Path, name: &str, network: Network) -> Phone {
@@ -82,7 +82,7 @@ async fn a_failed_start_leaves_nothing_open() {
     new_phone(dir.path(), "Ann", Network::Offline).await.close().await.unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = vec![Endpoint::Tcp(taken.local_addr().unwrap())];
-    let network = Network::Online { listen, peers: Vec::new(), discovery: false };
+    let network = Network::Online(NodeOptions { listen, ..NodeOptions::default() });
     let error = Phone::open(options(dir.path(), network)).await.err().unwrap();
     assert!(matches!(error, PhoneError::Node(_)), "{error}");
     let phone = Phone::open(options(dir.path(), Network::Offline)).await.unwrap();

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use threephone::address::Target;
 use threephone::node::Endpoint;
-use threephone::{Batch, Cursor, Home, KeySource, Network, Phone, PhoneOptions, Purpose};
+use threephone::{
+    Batch, Cursor, Home, KeySource, Network, NodeOptions, Phone, PhoneOptions, Purpose,
+};
 use threephone_testvfs::TestVfs;
 
 use crate::Error;
@@ -33,11 +35,11 @@ impl Handset {
 
     /// Switches it on, listening on loopback.
     pub(crate) async fn open(&self, peers: &[Endpoint]) -> Result<Phone, Error> {
-        let network = Network::Online {
+        let network = Network::Online(NodeOptions {
             listen: vec!["tcp://127.0.0.1:0".parse()?],
             peers: peers.to_vec(),
-            discovery: false,
-        };
+            ..NodeOptions::default()
+        });
         let (home, key, purpose) = (self.home.clone(), KeySource::File, Purpose::Command);
         Ok(Phone::open(PhoneOptions { home, key, network, purpose }).await?)
     }

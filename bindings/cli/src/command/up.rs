@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use threephone::{Network, Phone, PhoneOptions, Purpose};
+use threephone::{Network, NodeOptions, Phone, PhoneOptions, Purpose};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -47,11 +47,11 @@ async fn open(context: &Context, options: &Up) -> Result<Phone, CliError> {
             "peers on the local network are not looked for yet; only --peer and remembered ones are dialled"
         );
     }
-    let network = Network::Online {
+    let network = Network::Online(NodeOptions {
         listen: options.listen.clone(),
         peers: options.peer.clone(),
         discovery: !options.no_discovery,
-    };
+    });
     let options = PhoneOptions {
         home: home(&context.global)?,
         key: key_source(&context.global)?,

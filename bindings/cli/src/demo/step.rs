@@ -8,7 +8,7 @@ use threephone::address::{MailTarget, Target};
 use threephone::mail::{Mail, MailDraft, MailQuery, MailView, Mailbox};
 use threephone::messaging::{LineQuery, LineState, LineView};
 use threephone::node::{Endpoint, Node, NodeConfig, SecretKey};
-use threephone::{Cursor, Home, KeySource, Network, Phone, PhoneOptions, Purpose};
+use threephone::{Cursor, Home, KeySource, Network, NodeOptions, Phone, PhoneOptions, Purpose};
 
 use super::report::Report;
 use crate::error::CliError;
@@ -182,7 +182,7 @@ async fn new_phone(home: &Home, name: &str, way_in: Endpoint) -> Result<Phone, C
 }
 
 async fn open_phone(home: &Home, way_in: Endpoint) -> Result<Phone, CliError> {
-    let network = Network::Online { listen: Vec::new(), peers: vec![way_in], discovery: false };
+    let network = Network::Online(NodeOptions { peers: vec![way_in], ..NodeOptions::default() });
     let options = PhoneOptions {
         home: home.clone(),
         key: KeySource::File,
