@@ -225,6 +225,16 @@ impl Engine {
         self.router.routes()
     }
 
+    /// The route that packets to this address take.
+    pub fn selected_route(&self, destination: Ipv6Addr) -> Option<RouteInfo> {
+        self.router.selected(destination)
+    }
+
+    /// As long as this number stays the same, packets take the same ways.
+    pub fn selections(&self) -> u64 {
+        self.router.selections()
+    }
+
     /// Cost of a link: smoothed round trip in milliseconds plus its static cost.
     pub fn link_cost(&self, link: LinkId) -> Option<u16> {
         self.router.link_cost(link)

@@ -83,6 +83,8 @@ pub struct Router {
     timers: Deadlines<Timer>,
     outputs: VecDeque<RouterOutput>,
     random: ChaCha8Rng,
+    /// See [`Router::selections`].
+    selections: u64,
 }
 
 impl Router {
@@ -103,6 +105,7 @@ impl Router {
             timers,
             outputs: VecDeque::new(),
             random: ChaCha8Rng::from_seed(config.seed),
+            selections: 0,
             config,
         }
     }
@@ -253,16 +256,31 @@ impl Router {
 
     /// All route entries.
     pub fn routes(&self) -> impl Iterator<Item = RouteInfo> + '_ {
-        self.table.iter().filter_map(|(prefix, entry)| {
-            Some(RouteInfo {
-                prefix,
-                key: entry.router_id.public_key(),
-                link: entry.link,
-                metric: entry.metric,
-                seqno: entry.seqno,
-                selected: entry.selected,
-                expires: self.table.expiry(prefix, entry.link)?,
-            })
+        self.table.iter().filter_map(|(prefix, entry)| self.info(prefix, entry))
+    }
+
+    /// The route that packets to this address take.
+    pub fn selected(&self, destination: Ipv6Addr) -> Option<RouteInfo> {
+        let (prefix, entry) = self.table.selected_for(destination)?;
+        self.info(prefix, entry)
+    }
+
+    /// How often a next hop or its source changed, of whatever prefix: as long as this number stays
+    /// the same, packets take the same ways.
+    pub fn selections(&self) -> u64 {
+        self.selections
+    }
+
+    fn info(&self, prefix: Prefix, entry: &Entry) -> Option<RouteInfo> {
+        Some(RouteInfo {
+            prefix,
+            key: entry.router_id.public_key(),
+            router_id: entry.router_id,
+            link: entry.link,
+            metric: entry.metric,
+            seqno: entry.seqno,
+            selected: entry.selected,
+            expires: self.table.expiry(prefix, entry.link)?,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::wire::control::Tlv;
-use crate::{LinkId, Prefix, PublicKey};
+use crate::{LinkId, Prefix, PublicKey, RouterId};
 
 /// Why the router gives up a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +89,8 @@ pub struct RouteInfo {
     pub prefix: Prefix,
     /// Key of the node that owns it.
     pub key: PublicKey,
+    /// The life of that node which announced it: routes are free of loops per router id.
+    pub router_id: RouterId,
     /// Next hop.
     pub link: LinkId,
     /// As received: without the cost of the own link. 65535 when retracted.

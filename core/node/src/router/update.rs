@@ -139,6 +139,8 @@ impl Router {
         let best = self.best(prefix);
         self.table.select(prefix, best);
         let after = self.table.selected(prefix).copied();
+        let way = |entry: Entry| (entry.link, entry.router_id);
+        self.selections += u64::from(before.map(way) != after.map(way));
         match (before, after) {
             (None, None) => return,
             (Some(before), None) => {
