@@ -25,7 +25,7 @@ use crate::identity::{RouterId, SecretKey};
 use crate::limits::Limits;
 use crate::message::{MessageId, ReceivedMessage, SendError, SendState};
 use crate::router::{self, RouteLookup, Router, RouterConfig};
-pub use crate::router::{LookupState, RouteInfo};
+pub use crate::router::{LookupState, QueryInfo, RouteInfo, RouterCounters};
 use crate::wire::frame::Packet;
 use crate::{LinkId, Prefix, PublicKey};
 
@@ -233,6 +233,23 @@ impl Engine {
     /// As long as this number stays the same, packets take the same ways.
     pub fn selections(&self) -> u64 {
         self.router.selections()
+    }
+
+    /// The lookups that still wait for an answer.
+    pub fn queries(&self) -> impl Iterator<Item = QueryInfo> + '_ {
+        self.router.queries()
+    }
+
+    /// What the router refused and noticed.
+    pub fn router_counters(&self) -> RouterCounters {
+        self.router.counters()
+    }
+
+    /// Data packets that went over a link, and came over it, beside the engine: those that pass
+    /// through it are noted by itself. A link that only takes is probed.
+    pub fn note_traffic(&mut self, link: LinkId, sent: u32, received: u32, now: Instant) {
+        self.touch(now);
+        self.router.note_traffic(link, sent, received, now);
     }
 
     /// Cost of a link: smoothed round trip in milliseconds plus its static cost.

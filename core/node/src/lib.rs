@@ -20,8 +20,8 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use identity::{KeyFileError, RouterId, SecretKey, SharedSecret};
 pub use message::{MessageId, ReceivedMessage, SendError, SendState, TopicFilter};
 pub use node::{
-    Events, Node, NodeConfig, NodeError, NodeEvent, PeerKind, PeerState, PeerStatus, RouteStatus,
-    Subscription,
+    Events, Node, NodeConfig, NodeError, NodeEvent, PeerKind, PeerState, PeerStatus, QueryStatus,
+    RouteStatus, Subscription,
 };
 pub use prefix::{Prefix, PrefixError};
 pub use threephone_address::{PublicKey, Target, in_overlay, same_subnet, subnet};

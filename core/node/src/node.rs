@@ -14,7 +14,9 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::status::{NodeError, NodeEvent, PeerKind, PeerState, PeerStatus, RouteStatus};
+pub use self::status::{
+    NodeError, NodeEvent, PeerKind, PeerState, PeerStatus, QueryStatus, RouteStatus,
+};
 pub use self::stream::{Events, Subscription};
 use crate::driver::command::{COMMANDS, CancelGuard, Command, INPUTS, Patience, Released};
 use crate::driver::core::{Core, CoreParts, Inlets};
@@ -26,6 +28,7 @@ use crate::identity::SecretKey;
 use crate::limits::Limits;
 use crate::message::{MessageId, ReceivedMessage, SendError, SendState, TopicFilter};
 use crate::prefix::Prefix;
+use crate::router::RouterCounters;
 
 /// Events a slow reader may be behind; they are small, and a reader that far behind does better to
 /// ask for the whole state.
@@ -150,6 +153,16 @@ impl Node {
     /// The routing table; empty once the node is closed.
     pub async fn routes(&self) -> Vec<RouteStatus> {
         self.ask(|reply| Command::Routes { reply }).await.unwrap_or_default()
+    }
+
+    /// The prefixes that are being looked for; empty once the node is closed.
+    pub async fn queries(&self) -> Vec<QueryStatus> {
+        self.ask(|reply| Command::Queries { reply }).await.unwrap_or_default()
+    }
+
+    /// What the router refused and noticed since the start; zeros once the node is closed.
+    pub async fn router_counters(&self) -> RouterCounters {
+        self.ask(|reply| Command::RouterCounters { reply }).await.unwrap_or_default()
     }
 
     /// Queues a message in the node, with or without a route. It is tried for five minutes.

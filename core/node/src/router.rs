@@ -9,6 +9,7 @@
 //! requests travel, tables are bounded ([`RouterLimits`]), and keys without a secret are refused.
 
 mod bucket;
+mod counters;
 mod deadline;
 mod filter;
 mod limits;
@@ -27,9 +28,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
+pub use counters::RouterCounters;
 pub(crate) use filter::is_low_order;
 pub use limits::RouterLimits;
-pub use output::{CloseReason, LookupState, RouteInfo, RouteLookup, RouterOutput};
+pub use output::{CloseReason, LookupState, QueryInfo, RouteInfo, RouteLookup, RouterOutput};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -85,6 +87,7 @@ pub struct Router {
     random: ChaCha8Rng,
     /// See [`Router::selections`].
     selections: u64,
+    counters: RouterCounters,
 }
 
 impl Router {
@@ -106,6 +109,7 @@ impl Router {
             outputs: VecDeque::new(),
             random: ChaCha8Rng::from_seed(config.seed),
             selections: 0,
+            counters: RouterCounters::default(),
             config,
         }
     }
@@ -264,6 +268,20 @@ impl Router {
         let (prefix, entry) = self.table.selected_for(destination)?;
         self.info(prefix, entry)
     }
+
+    /// The lookups that still wait for an answer.
+    pub fn queries(&self) -> impl Iterator<Item = QueryInfo> + '_ {
+        self.lookups.awaited()
+    }
+
+    /// What was refused and noticed so far.
+    pub fn counters(&self) -> RouterCounters {
+        self.counters
+    }
+
+    /// Data packets went over a link, or came over it. A link that carries traffic and brings
+    /// nothing is suspected.
+    pub fn note_traffic(&mut self, _link: LinkId, _sent: u32, _received: u32, _now: Instant) {}
 
     /// How often a next hop or its source changed, of whatever prefix: as long as this number stays
     /// the same, packets take the same ways.

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use super::command::{Command, Patience, Reply};
 use super::core::Core;
-use crate::engine::RouteInfo;
+use crate::engine::{QueryInfo, RouteInfo};
 use crate::message::{MessageId, SendState};
-use crate::node::RouteStatus;
+use crate::node::{QueryStatus, RouteStatus};
 
 impl Core {
     pub(super) fn handle_command(&mut self, command: Command, now: Instant) {
@@ -59,6 +59,8 @@ impl Core {
                 drop(reply.send(self.peers.statuses(|link| self.engine.link_cost(link))));
             }
             Command::Routes { reply } => drop(reply.send(self.route_statuses())),
+            Command::Queries { reply } => drop(reply.send(self.query_statuses(now))),
+            Command::RouterCounters { reply } => drop(reply.send(self.engine.router_counters())),
         }
     }
 
@@ -79,10 +81,19 @@ impl Core {
             prefix: route.prefix,
             key: route.key,
             next_hop: self.links.get(&route.link).map(|link| link.endpoint),
+            router_id: route.router_id,
             metric: route.metric,
             seqno: route.seqno,
             selected: route.selected,
         };
         self.engine.routes().map(status).collect()
+    }
+
+    fn query_statuses(&self, now: Instant) -> Vec<QueryStatus> {
+        let status = |query: QueryInfo| QueryStatus {
+            prefix: query.prefix,
+            expires_in: query.expires.saturating_duration_since(now),
+        };
+        self.engine.queries().map(status).collect()
     }
 }

@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::LinkId;
 use crate::endpoint::Endpoint;
 use crate::message::{MessageId, ReceivedMessage, SendError, SendState, TopicFilter};
-use crate::node::{NodeError, PeerStatus, RouteStatus, Subscription};
+use crate::node::{NodeError, PeerStatus, QueryStatus, RouteStatus, Subscription};
+use crate::router::RouterCounters;
 use crate::wire::frame::Packet;
 
 /// Calls of the handle that wait for their turn.
@@ -61,6 +62,12 @@ pub(crate) enum Command {
     },
     Routes {
         reply: Reply<Vec<RouteStatus>>,
+    },
+    Queries {
+        reply: Reply<Vec<QueryStatus>>,
+    },
+    RouterCounters {
+        reply: Reply<RouterCounters>,
     },
 }
 

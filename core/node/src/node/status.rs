@@ -1,8 +1,10 @@
 //! What a node tells of itself: its peers, its routes, what happens, what went wrong.
 
-use crate::PublicKey;
+use std::time::Duration;
+
 use crate::endpoint::Endpoint;
 use crate::prefix::Prefix;
+use crate::{PublicKey, RouterId};
 
 /// Why the node could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -82,12 +84,24 @@ pub struct RouteStatus {
     pub key: PublicKey,
     /// The peer it goes through.
     pub next_hop: Option<Endpoint>,
-    /// Sum of link costs; 65535 is unreachable.
+    /// The life of that node which announced it.
+    pub router_id: RouterId,
+    /// Sum of link costs as the peer announced it, without that of the own link; 65535 is
+    /// unreachable.
     pub metric: u16,
     /// The source's sequence number.
     pub seqno: u16,
-    /// Whether packets take it.
+    /// Whether packets take it; the others of a prefix are kept to fall back on.
     pub selected: bool,
+}
+
+/// A prefix that is being looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryStatus {
+    /// Which.
+    pub prefix: Prefix,
+    /// After this time the lookup has failed.
+    pub expires_in: Duration,
 }
 
 /// What happened on the network.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::QueryInfo;
 use super::deadline::Deadlines;
 use crate::{LinkId, Prefix};
 
@@ -66,6 +67,14 @@ impl Lookups {
     /// Whether an answer is still awaited, for whomever.
     pub(super) fn is_awaited(&self, prefix: Prefix) -> bool {
         self.running.get(&prefix).is_some_and(|running| !running.answered)
+    }
+
+    /// Every prefix for which an answer is still awaited.
+    pub(super) fn awaited(&self) -> impl Iterator<Item = QueryInfo> + '_ {
+        let open = self.running.iter().filter(|(_, running)| !running.answered);
+        open.filter_map(|(prefix, _)| {
+            Some(QueryInfo { prefix: *prefix, expires: self.deadlines.at(*prefix)? })
+        })
     }
 
     /// Starts a lookup and tells whom of `links` to ask; none when it may not be started, because

@@ -82,6 +82,15 @@ pub enum LookupState {
     RecentlyFailed,
 }
 
+/// A lookup that waits for its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueryInfo {
+    /// What is looked for.
+    pub prefix: Prefix,
+    /// When it is given up.
+    pub expires: Instant,
+}
+
 /// One route entry, for status displays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RouteInfo {
