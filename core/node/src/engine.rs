@@ -106,6 +106,12 @@ impl Engine {
         self.router.link_down(link, now);
     }
 
+    /// Asks the peer of a link for a sign of life, unless it has been asked already.
+    pub fn probe(&mut self, link: LinkId, now: Instant) {
+        self.touch(now);
+        self.router.probe(link, now);
+    }
+
     /// A packet arrived over a link.
     pub fn handle_packet(&mut self, link: LinkId, packet: Packet, now: Instant) {
         self.touch(now);

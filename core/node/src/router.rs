@@ -68,6 +68,10 @@ enum Timer {
 const HELLO_INTERVAL: u16 = 2_000;
 const IHU_INTERVAL: u16 = 6_000;
 const ANNOUNCEMENT_INTERVAL: Duration = Duration::from_secs(300);
+/// How early a Hello may go out with the answer to one; the peer's come every 20 s.
+const HELLO_RIDES: Duration = Duration::from_secs(5);
+/// How early the own prefix may be announced with it: so that one of them always is.
+const ANNOUNCEMENT_RIDES: Duration = Duration::from_secs(25);
 /// A route in use that ends sooner than this is looked up again.
 const ALMOST_EXPIRED: Duration = Duration::from_secs(15);
 
@@ -147,6 +151,11 @@ impl Router {
         }
     }
 
+    /// Asks the peer of a link for a sign of life now, unless it has been asked already.
+    pub fn probe(&mut self, link: LinkId, now: Instant) {
+        self.send_hello(link, now);
+    }
+
     /// A TLV arrived. Those of unknown links are dropped.
     pub fn handle_tlv(&mut self, link: LinkId, tlv: Tlv, now: Instant) {
         let Some(neighbour) = self.neighbours.get_mut(&link) else { return };
@@ -155,6 +164,7 @@ impl Router {
             Tlv::Hello(_) => {
                 let ihu = Ihu { rxcost: neighbour.cost(), interval: IHU_INTERVAL };
                 self.send(link, Tlv::Ihu(ihu));
+                self.ride_along(link, now);
             }
             Tlv::Ihu(_) => {
                 if neighbour.heard(now) {
@@ -176,12 +186,7 @@ impl Router {
                     self.output(RouterOutput::Close { link, reason: CloseReason::Dead });
                     self.link_down(link, now);
                 }
-                Timer::Announcement => {
-                    for link in self.links() {
-                        self.send_static(link);
-                    }
-                    self.timers.set(Timer::Announcement, now + ANNOUNCEMENT_INTERVAL);
-                }
+                Timer::Announcement => self.announce_own(now),
             }
         }
         while let Some((prefix, link)) = self.table.pop_expired(now) {
@@ -317,12 +322,33 @@ impl Router {
         self.config.router_id
     }
 
-    /// Sends a Hello, unless one is unanswered, and sets the time of the next: up to a tenth early,
-    /// so that the nodes of a network do not fall into step.
+    /// What is due soon goes out with the answer to a Hello, so that a quiet link wakes both of its
+    /// ends once for both directions, and not each on a beat of its own.
+    fn ride_along(&mut self, link: LinkId, now: Instant) {
+        let is_near = |at: Option<Instant>, near| at.is_some_and(|at| at <= now + near);
+        if is_near(self.timers.at(Timer::Hello(link)), HELLO_RIDES) {
+            self.send_hello(link, now);
+        }
+        if is_near(self.timers.at(Timer::Announcement), ANNOUNCEMENT_RIDES) {
+            self.announce_own(now);
+        }
+    }
+
+    /// Tells every peer of the own prefix.
+    fn announce_own(&mut self, now: Instant) {
+        for link in self.links() {
+            self.send_static(link);
+        }
+        self.timers.set(Timer::Announcement, now + ANNOUNCEMENT_INTERVAL);
+    }
+
+    /// Sends a Hello, unless one is unanswered, and sets the time of the next: up to a tenth late,
+    /// so that the nodes of a network do not fall into step, and so that the peer's own beat comes
+    /// first where it has one ([`Router::ride_along`]).
     fn send_hello(&mut self, link: LinkId, now: Instant) {
         let Some(neighbour) = self.neighbours.get_mut(&link) else { return };
-        let early = self.random.next_u32() % u32::from(HELLO_INTERVAL);
-        let wait = Duration::from_millis(u64::from(HELLO_INTERVAL) * 10 - u64::from(early));
+        let late = self.random.next_u32() % u32::from(HELLO_INTERVAL);
+        let wait = Duration::from_millis(u64::from(HELLO_INTERVAL) * 10 + u64::from(late));
         self.timers.set(Timer::Hello(link), now + wait);
         if let Some(seqno) = neighbour.next_hello(now) {
             self.send(link, Tlv::Hello(Hello { seqno, interval: HELLO_INTERVAL }));

@@ -263,8 +263,9 @@ fn an_address_that_nobody_has_costs_few_requests_and_ends_after_five_minutes() {
         let to = Target::Address(nobody);
         ids.push(line.engines[0].send_message(to, Bytes::new(), payload(100), start).unwrap());
     }
-    assert!(line.run(Duration::from_secs(301), |line| line.states.len() == 1000));
-    assert_eq!((line.now - start).as_secs(), 300);
+    assert!(line.run(Duration::from_secs(304), |line| line.states.len() == 1000));
+    // Found out when it is next looked for.
+    assert!((300..=303).contains(&(line.now - start).as_secs()), "{:?}", line.now - start);
     assert!(line.states.iter().all(|(_, state)| *state == SendState::Aborted));
     // After 0, 21, 63, 123, 183 and 243 seconds.
     assert_eq!(requests(&line), 6);
