@@ -44,7 +44,7 @@ pub(crate) struct StatusView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PeerView {
     pub(crate) endpoint: String,
-    /// static, inbound
+    /// static, inbound, discovered, public
     pub(crate) kind: String,
     /// connecting, connected, disconnected; offline when the node does not run
     pub(crate) state: String,

@@ -172,6 +172,10 @@ pub enum PeerKind {
     Static,
     /// It dialled us; forgotten when its link ends.
     Inbound,
+    /// Heard on the local network; forgotten when it cannot be reached.
+    Discovered,
+    /// One of the public network's entry peers, of which some are connected at a time.
+    Public,
 }
 
 /// What a peer's link is doing.
@@ -214,6 +218,8 @@ impl From<threephone::Peer> for PeerView {
             endpoint: peer.endpoint.to_string(),
             kind: match link.map(|link| link.kind) {
                 Some(Kind::Inbound) => PeerKind::Inbound,
+                Some(Kind::Discovered) => PeerKind::Discovered,
+                Some(Kind::Public) => PeerKind::Public,
                 Some(Kind::Static) | None => PeerKind::Static,
             },
             state: match link.map(|link| link.state) {

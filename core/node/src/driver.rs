@@ -15,5 +15,6 @@ pub(crate) mod core;
 mod inbox;
 mod link;
 pub(crate) mod listener;
+mod manners;
 mod outbox;
 pub(crate) mod peer;

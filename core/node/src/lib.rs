@@ -11,7 +11,9 @@ mod identity;
 pub mod limits;
 pub mod message;
 mod node;
+mod power;
 mod prefix;
+mod public;
 pub mod router;
 pub mod seal;
 pub mod wire;
@@ -23,7 +25,9 @@ pub use node::{
     Events, Node, NodeConfig, NodeError, NodeEvent, PeerKind, PeerState, PeerStatus, QueryStatus,
     RouteStatus, Subscription,
 };
+pub use power::{PowerMode, PowerPolicy};
 pub use prefix::{Prefix, PrefixError};
+pub use public::public_peers;
 pub use threephone_address::{PublicKey, Target, in_overlay, same_subnet, subnet};
 
 /// One peer link of a node, numbered by whoever drives the engine; never reused.

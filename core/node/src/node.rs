@@ -27,6 +27,7 @@ use crate::engine::{Engine, EngineConfig};
 use crate::identity::SecretKey;
 use crate::limits::Limits;
 use crate::message::{MessageId, ReceivedMessage, SendError, SendState, TopicFilter};
+use crate::power::{Power, PowerMode, PowerPolicy};
 use crate::prefix::Prefix;
 use crate::router::RouterCounters;
 
@@ -42,6 +43,11 @@ pub struct NodeConfig {
     pub listen: Vec<Endpoint>,
     /// Whom it dials for as long as it runs.
     pub peers: Vec<Endpoint>,
+    /// Entry peers of the public network, each with all of its endpoints; a few are connected at a
+    /// time. [`public_peers`](crate::public_peers) has the network's own list.
+    pub public_peers: Vec<Vec<Endpoint>>,
+    /// How much it does on its own.
+    pub power: PowerPolicy,
     /// What strangers can make grow, and how far.
     pub limits: Limits,
 }
@@ -49,7 +55,14 @@ pub struct NodeConfig {
 impl NodeConfig {
     /// A node that listens nowhere and dials nobody yet.
     pub fn new(secret: SecretKey) -> Self {
-        Self { secret, listen: Vec::new(), peers: Vec::new(), limits: Limits::default() }
+        Self {
+            secret,
+            listen: Vec::new(),
+            peers: Vec::new(),
+            public_peers: Vec::new(),
+            power: PowerPolicy::default(),
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -73,7 +86,7 @@ impl Node {
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
         let now = Instant::now();
         let key = config.secret.public_key();
-        let mut peers = Peers::new(random()?, config.limits.links.first_packet);
+        let mut peers = Peers::new(random()?, config.limits.links.first_packet, now);
         for endpoint in config.peers {
             match peers.add(endpoint, now) {
                 // Named twice is still one peer.
@@ -81,6 +94,8 @@ impl Node {
                 Err(error) => return Err(error),
             }
         }
+        peers.add_public(config.public_peers, now);
+        let power = Power::new(config.power, now);
         let (secret, limits) = (config.secret, config.limits);
         let (router_random, seed) = (random()?, random()?);
         let engine = Engine::new(EngineConfig { secret, router_random, seed, limits }, now);
@@ -105,8 +120,16 @@ impl Node {
             let accept = listener::accept(listener, inputs.clone());
             tracker.spawn(closing.clone().run_until_cancelled_owned(accept));
         }
-        let core =
-            Core::new(CoreParts { engine, peers, events, inputs, released, tracker, closing });
+        let core = Core::new(CoreParts {
+            engine,
+            peers,
+            power,
+            events,
+            inputs,
+            released,
+            tracker,
+            closing,
+        });
         let inlets =
             Inlets { commands: command_inlet, inputs: input_inlet, released: released_inlet };
         node.tracker.spawn(core.run(inlets));
@@ -163,6 +186,20 @@ impl Node {
     /// What the router refused and noticed since the start; zeros once the node is closed.
     pub async fn router_counters(&self) -> RouterCounters {
         self.ask(|reply| Command::RouterCounters { reply }).await.unwrap_or_default()
+    }
+
+    /// Tells the node that the machine is on another network now, or awake again: peers that wait
+    /// are dialled at once, and links that do not answer within seconds are given up.
+    pub async fn network_changed(&self) {
+        let _ = self.commands.send(Command::NetworkChanged).await; // closed: there are no links
+    }
+
+    /// Sets how much the node does on its own; gives the mode it is in then. A node that is
+    /// suspended has closed its links on return, and has half a second to write what is queued.
+    pub async fn set_power(&self, policy: impl Into<PowerPolicy>) -> PowerMode {
+        let policy = policy.into();
+        let answer = self.ask(|reply| Command::SetPower { policy, reply }).await;
+        answer.unwrap_or(PowerMode::Suspended)
     }
 
     /// Queues a message in the node, with or without a route. It is tried for five minutes.

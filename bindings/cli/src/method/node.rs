@@ -62,6 +62,8 @@ pub(super) async fn remove_peer(phone: &Phone, params: Which) -> Result<(), Fail
 fn view(peer: &Peer) -> PeerView {
     let kind = match peer.link.as_ref().map(|link| link.kind) {
         Some(PeerKind::Inbound) => "inbound",
+        Some(PeerKind::Discovered) => "discovered",
+        Some(PeerKind::Public) => "public",
         Some(PeerKind::Static) | None => "static",
     };
     let state = match peer.link.as_ref().map(|link| link.state) {

@@ -56,11 +56,17 @@ impl Core {
                 drop(reply.send(removed.map(|_| ())));
             }
             Command::Peers { reply } => {
-                drop(reply.send(self.peers.statuses(|link| self.engine.link_cost(link))));
+                drop(reply.send(self.peers.statuses(|link| self.engine.link_cost(link), now)));
             }
             Command::Routes { reply } => drop(reply.send(self.route_statuses())),
             Command::Queries { reply } => drop(reply.send(self.query_statuses(now))),
             Command::RouterCounters { reply } => drop(reply.send(self.engine.router_counters())),
+            Command::NetworkChanged => self.network_changed(now),
+            Command::SetPower { policy, reply } => {
+                self.power.set_policy(policy, now);
+                self.follow_power(now);
+                let _ = reply.send(self.peers.mode()); // who left does not want to know
+            }
         }
     }
 

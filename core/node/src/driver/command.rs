@@ -11,6 +11,7 @@ use crate::LinkId;
 use crate::endpoint::Endpoint;
 use crate::message::{MessageId, ReceivedMessage, SendError, SendState, TopicFilter};
 use crate::node::{NodeError, PeerStatus, QueryStatus, RouteStatus, Subscription};
+use crate::power::{PowerMode, PowerPolicy};
 use crate::router::RouterCounters;
 use crate::wire::frame::Packet;
 
@@ -68,6 +69,13 @@ pub(crate) enum Command {
     },
     RouterCounters {
         reply: Reply<RouterCounters>,
+    },
+    /// The machine moved to another network, or woke up.
+    NetworkChanged,
+    SetPower {
+        policy: PowerPolicy,
+        /// Told the mode that follows, once the links that go with it are closed.
+        reply: Reply<PowerMode>,
     },
 }
 

@@ -26,6 +26,8 @@ use crate::endpoint::Endpoint;
 use crate::engine::{Action, Class, Engine};
 use crate::message::{MessageId, SendState};
 use crate::node::NodeEvent;
+use crate::power::{Power, PowerMode};
+use crate::wire::frame::Packet;
 use crate::{LinkId, Prefix};
 
 /// Inputs taken in before the answers are sent out.
@@ -42,6 +44,7 @@ pub(crate) struct Inlets {
 pub(crate) struct CoreParts {
     pub(crate) engine: Engine,
     pub(crate) peers: Peers,
+    pub(crate) power: Power,
     pub(crate) events: broadcast::Sender<NodeEvent>,
     /// Given to readers and diallers.
     pub(crate) inputs: mpsc::Sender<Input>,
@@ -54,6 +57,7 @@ pub(crate) struct CoreParts {
 pub(crate) struct Core {
     pub(super) engine: Engine,
     pub(super) peers: Peers,
+    pub(super) power: Power,
     pub(super) links: HashMap<LinkId, Link>,
     pub(super) inbox: Inbox,
     pub(super) waiting: HashMap<MessageId, Vec<Reply<SendState>>>,
@@ -74,6 +78,7 @@ impl Core {
         Self {
             engine: parts.engine,
             peers: parts.peers,
+            power: parts.power,
             links: HashMap::new(),
             inbox: Inbox::new(parts.released),
             waiting: HashMap::new(),
@@ -92,8 +97,10 @@ impl Core {
     pub(crate) async fn run(mut self, mut inlets: Inlets) {
         let closing = self.closing.clone();
         loop {
-            self.dial_due(Instant::now());
-            let deadline = self.deadline();
+            let now = Instant::now();
+            self.follow_power(now);
+            self.dial_due(now);
+            let deadline = self.deadline(now);
             let arrival = tokio::select! {
                 () = closing.cancelled() => return,
                 () = sleep_until(deadline) => None,
@@ -114,11 +121,13 @@ impl Core {
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        match (self.engine.poll_timeout(), self.peers.poll_timeout()) {
-            (Some(engine), Some(peers)) => Some(engine.min(peers)),
-            (engine, peers) => engine.or(peers),
+    fn deadline(&self, now: Instant) -> Option<Instant> {
+        if self.peers.mode() == PowerMode::Suspended {
+            return None;
         }
+        let parts =
+            [self.engine.poll_timeout(), self.peers.poll_timeout(), self.power.poll_timeout(now)];
+        parts.into_iter().flatten().min()
     }
 
     fn take_in_ready(&mut self, inlets: &mut Inlets, now: Instant) {
@@ -152,7 +161,12 @@ impl Core {
         match input {
             Input::Packets { link, packets } => {
                 // A reader may have had packets under way when its link was closed.
-                if self.links.contains_key(&link) {
+                if let Some(known) = self.links.get(&link) {
+                    let count = u64::try_from(packets.len()).unwrap_or(u64::MAX);
+                    known.counters.rx_packets.fetch_add(count, Ordering::Relaxed);
+                    if packets.iter().any(|packet| matches!(packet, Packet::Data(_))) {
+                        self.power.note_use(now);
+                    }
                     self.announce_up(link);
                     for packet in packets {
                         self.engine.handle_packet(link, packet, now);
@@ -180,11 +194,16 @@ impl Core {
         let link = self.number_link();
         if let Some(counters) = self.peers.dialled(endpoint, link, now) {
             self.open_link(link, endpoint, stream, counters, now);
-            self.announce_up(link);
+            if self.peers.is_alive(&endpoint) {
+                self.announce_up(link);
+            }
         }
     }
 
     fn accept(&mut self, stream: TcpStream, endpoint: Endpoint, now: Instant) {
+        if self.peers.mode() == PowerMode::Suspended {
+            return;
+        }
         let link = self.number_link();
         match self.peers.accept(endpoint, link, now) {
             Ok(accepted) => {
@@ -240,8 +259,8 @@ impl Core {
     }
 
     fn close_overdue(&mut self, now: Instant) {
-        for link in self.peers.overdue(now) {
-            self.close_link(link, "it brought no packet in time", now);
+        for (link, reason) in self.peers.overdue(now) {
+            self.close_link(link, reason, now);
         }
     }
 
@@ -305,8 +324,15 @@ impl Core {
             Class::Data => link.outbox.push_data(bytes),
         };
         match pushed {
-            Pushed::Queued { wake: true } => self.to_wake.push(id),
-            Pushed::Queued { wake: false } => {}
+            Pushed::Queued { wake } => {
+                link.counters.tx_packets.fetch_add(1, Ordering::Relaxed);
+                if class == Class::Data {
+                    self.power.note_use(now);
+                }
+                if wake {
+                    self.to_wake.push(id);
+                }
+            }
             Pushed::Dropped => {
                 link.counters.dropped.fetch_add(1, Ordering::Relaxed);
             }

@@ -1,20 +1,38 @@
 //! The peer table: whom to dial and when, whom to let in. Pure: time is passed in.
 //!
 //! Static peers are dialled for ever, with growing pauses and jitter, so that a network whose
-//! router comes back is not hit by everybody in the same second. Inbound peers are forgotten when
-//! their link ends. Everything is bounded.
+//! router comes back is not hit by everybody in the same second; a static peer stays one whoever
+//! dials whom. Inbound peers are forgotten when their link ends. Discovered and public ones have
+//! their own rules (`discovered`, `public`). Everything is bounded.
+//!
+//! The power mode decides how much of this happens: see [`PowerMode`].
+
+#[allow(dead_code, reason = "its caller comes next")]
+mod discovered;
+mod entry;
+mod public;
+mod status;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha8Rng;
-use rand_core::{Rng, SeedableRng};
+use rand_core::SeedableRng;
 
+#[allow(unused_imports, reason = "its caller comes next")]
+pub(crate) use self::discovered::Turn;
+use self::discovered::{DISCOVERED_FAILURES, Rate};
+pub(crate) use self::entry::Counters;
+use self::entry::{Doubt, GOOD_LINK, Peer, State};
+use self::public::Candidate;
 use crate::endpoint::Endpoint;
-use crate::node::{PeerKind, PeerState, PeerStatus};
+use crate::node::PeerKind;
+use crate::power::PowerMode;
 use crate::{LinkId, NodeError};
 
 /// Configured by hand: nobody has more good reasons than this, and each costs a dial in 15 s.
@@ -25,55 +43,21 @@ const INBOUND_PEERS: usize = 256;
 /// Carrier-grade NAT and test set-ups put dozens of honest nodes behind one address; a single
 /// stranger still cannot take more than an eighth of the places. IPv6 strangers own a /64.
 const INBOUND_PEERS_PER_SOURCE: usize = 32;
-
-/// A router that restarts is back in well under a second; the first try comes soon.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// Long enough to cost nothing, short enough that a person who fixed the network does not wait.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// A link that lived this long was a good one; one that did not counts as a failed attempt, so that
-/// a peer that accepts and hangs up is not dialled in a tight loop.
-const GOOD_LINK: Duration = Duration::from_secs(5);
-
-/// Byte and packet counts of one peer over all its links.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) tx_bytes: AtomicU64,
-    pub(crate) rx_bytes: AtomicU64,
-    pub(crate) dropped: AtomicU64,
-    pub(crate) malformed: AtomicU64,
-}
+/// How long a link may be silent that was asked for a sign of life: two retransmissions on a slow
+/// radio. Every node answers a Hello at once.
+const DOUBT: Duration = Duration::from_secs(5);
 
 /// The table is full for this source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many inbound peers")]
 pub(crate) struct TooManyInbound;
 
-struct Peer {
-    kind: PeerKind,
-    state: State,
-    failures: u32,
-    counters: Arc<Counters>,
-}
-
-enum State {
-    Waiting {
-        until: Instant,
-    },
-    Connecting,
-    /// It dialled us and has not brought a packet yet: perhaps it is no node at all.
-    Silent {
-        link: LinkId,
-        since: Instant,
-    },
-    Alive {
-        link: LinkId,
-        since: Instant,
-    },
-}
-
 /// All peers by endpoint.
 pub(crate) struct Peers {
     peers: HashMap<Endpoint, Peer>,
+    candidates: Vec<Candidate>,
+    discovery_rate: Rate,
+    mode: PowerMode,
     random: ChaCha8Rng,
     first_packet: Duration,
 }
@@ -88,21 +72,28 @@ pub(crate) struct Accepted {
 
 impl Peers {
     /// `seed` decides the jitter; who dials us has `first_packet` to bring a packet.
-    pub(crate) fn new(seed: [u8; 32], first_packet: Duration) -> Self {
-        Self { peers: HashMap::new(), random: ChaCha8Rng::from_seed(seed), first_packet }
+    pub(crate) fn new(seed: [u8; 32], first_packet: Duration, now: Instant) -> Self {
+        Self {
+            peers: HashMap::new(),
+            candidates: Vec::new(),
+            discovery_rate: Rate::new(now),
+            mode: PowerMode::Active,
+            random: ChaCha8Rng::from_seed(seed),
+            first_packet,
+        }
     }
 
-    /// Adds a peer to be dialled at once.
+    /// Adds a peer to be dialled at once. One that is in the table for another reason stays from
+    /// now on.
     pub(crate) fn add(&mut self, endpoint: Endpoint, now: Instant) -> Result<(), NodeError> {
-        if self.peers.contains_key(&endpoint) {
+        if self.peers.get(&endpoint).is_some_and(|peer| peer.kind == PeerKind::Static) {
             return Err(NodeError::PeerExists(endpoint));
         }
         if self.count(PeerKind::Static) >= STATIC_PEERS {
             return Err(NodeError::TooManyPeers(STATIC_PEERS));
         }
-        let state = State::Waiting { until: now };
-        let counters = Arc::default();
-        self.peers.insert(endpoint, Peer { kind: PeerKind::Static, state, failures: 0, counters });
+        let new = || Peer::new(PeerKind::Static, State::Waiting { until: now }, now);
+        self.peers.entry(endpoint).or_insert_with(new).kind = PeerKind::Static;
         Ok(())
     }
 
@@ -116,6 +107,11 @@ impl Peers {
     /// [`Peers::dial_failed`].
     pub(crate) fn take_due(&mut self, now: Instant) -> Vec<Endpoint> {
         let mut due = Vec::new();
+        if !self.may_dial() {
+            return due;
+        }
+        self.fill_public(now);
+        self.put_off_doubles(now);
         for (endpoint, peer) in &mut self.peers {
             if matches!(peer.state, State::Waiting { until } if until <= now) {
                 peer.state = State::Connecting;
@@ -125,32 +121,42 @@ impl Peers {
         due
     }
 
-    /// The links whose peers have been silent for too long: to be closed.
-    pub(crate) fn overdue(&self, now: Instant) -> Vec<LinkId> {
-        let overdue = |peer: &Peer| match peer.state {
-            State::Silent { link, since } if since + self.first_packet <= now => Some(link),
-            _ => None,
-        };
-        self.peers.values().filter_map(overdue).collect()
+    /// The links to close, and why: those whose peers have been silent for too long.
+    pub(crate) fn overdue(&mut self, now: Instant) -> Vec<(LinkId, &'static str)> {
+        let mut overdue = Vec::new();
+        for peer in self.peers.values_mut() {
+            let Some(link) = peer.state.link() else { continue };
+            if matches!(peer.state, State::Silent { since, .. } if since + self.first_packet <= now)
+            {
+                overdue.push((link, "it brought no packet in time"));
+            } else if let Some(doubt) = peer.doubt.take_if(|doubt| doubt.until <= now)
+                && peer.counters.rx_bytes.load(Ordering::Relaxed) == doubt.rx_bytes
+            {
+                overdue.push((link, "it does not answer since the network changed"));
+            }
+        }
+        overdue
     }
 
     /// When the next peer is due, or overdue.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let may_dial = self.may_dial();
         let due = self.peers.values().filter_map(|peer| match peer.state {
-            State::Waiting { until } => Some(until),
+            State::Waiting { until } => may_dial.then_some(until),
             State::Silent { since, .. } => Some(since + self.first_packet),
-            State::Connecting | State::Alive { .. } => None,
+            State::Connecting => None,
+            State::Alive { .. } => peer.doubt.map(|doubt| doubt.until),
         });
-        due.min()
+        due.chain(self.next_public().filter(|_| may_dial)).min()
     }
 
-    /// The attempt failed: the peer is due again after a pause.
+    /// The attempt failed: the peer is due again after a pause, or forgotten.
     pub(crate) fn dial_failed(&mut self, endpoint: Endpoint, now: Instant) {
         if let Some(peer) = self.peers.get_mut(&endpoint)
             && matches!(peer.state, State::Connecting)
         {
             peer.failures = peer.failures.saturating_add(1);
-            peer.state = State::Waiting { until: now + pause(peer.failures, &mut self.random) };
+            self.retry(endpoint, now);
         }
     }
 
@@ -161,11 +167,21 @@ impl Peers {
         link: LinkId,
         now: Instant,
     ) -> Option<Arc<Counters>> {
+        let enough = !self.may_dial();
         let peer = self.peers.get_mut(&endpoint)?;
         if !matches!(peer.state, State::Connecting) {
             return None;
         }
-        peer.state = State::Alive { link, since: now };
+        if enough {
+            peer.state = State::Waiting { until: now };
+            return None;
+        }
+        // A beacon can name anything; whom the owner named is taken at its word.
+        let state = match peer.kind {
+            PeerKind::Discovered => State::Silent { link, since: now },
+            _ => State::Alive { link, since: now },
+        };
+        peer.connected(state, true, now);
         Some(Arc::clone(&peer.counters))
     }
 
@@ -177,6 +193,11 @@ impl Peers {
         {
             peer.state = State::Alive { link, since };
         }
+    }
+
+    /// Whether the link is known to lead to a node.
+    pub(crate) fn is_alive(&self, endpoint: &Endpoint) -> bool {
+        self.peers.get(endpoint).is_some_and(|peer| matches!(peer.state, State::Alive { .. }))
     }
 
     /// Somebody connected. When the endpoint is in the table already the new link takes over from
@@ -191,13 +212,14 @@ impl Peers {
     ) -> Result<Accepted, TooManyInbound> {
         let state = State::Silent { link, since: now };
         if let Some(peer) = self.peers.get_mut(&endpoint) {
-            let old = std::mem::replace(&mut peer.state, state);
-            return Ok(Accepted { counters: Arc::clone(&peer.counters), replaced: old.link() });
+            let replaced = peer.state.link();
+            peer.connected(state, false, now);
+            return Ok(Accepted { counters: Arc::clone(&peer.counters), replaced });
         }
         let replaced = self.make_room(source_of(&endpoint))?;
-        let counters = Arc::<Counters>::default();
-        let peer =
-            Peer { kind: PeerKind::Inbound, state, failures: 0, counters: Arc::clone(&counters) };
+        let mut peer = Peer::new(PeerKind::Inbound, State::Connecting, now);
+        peer.connected(state, false, now);
+        let counters = Arc::clone(&peer.counters);
         self.peers.insert(endpoint, peer);
         Ok(Accepted { counters, replaced })
     }
@@ -233,45 +255,103 @@ impl Peers {
         silent.min_by_key(|(link, _)| link.0)
     }
 
-    /// A link ended: an inbound peer goes with it, a static one is due again after a pause.
+    /// A link ended: an inbound peer goes with it, others are due again after a pause.
     pub(crate) fn link_down(&mut self, endpoint: Endpoint, link: LinkId, now: Instant) {
         let Some(peer) = self.peers.get_mut(&endpoint) else { return };
-        let (State::Alive { link: current, since } | State::Silent { link: current, since }) =
-            peer.state
-        else {
-            return;
-        };
-        if current != link {
+        if peer.state.link() != Some(link) {
             return;
         }
         if peer.kind == PeerKind::Inbound {
             self.peers.remove(&endpoint);
             return;
         }
-        let good = now.duration_since(since) >= GOOD_LINK;
+        let good = matches!(peer.state, State::Alive { since, .. } if now >= since + GOOD_LINK);
         peer.failures = if good { 1 } else { peer.failures.saturating_add(1) };
-        peer.state = State::Waiting { until: now + pause(peer.failures, &mut self.random) };
+        peer.doubt = None;
+        self.retry(endpoint, now);
     }
 
-    /// The table, sorted by endpoint; `cost_of` gives the cost of a link.
-    pub(crate) fn statuses(&self, cost_of: impl Fn(LinkId) -> Option<u16>) -> Vec<PeerStatus> {
-        let status = |(endpoint, peer): (&Endpoint, &Peer)| PeerStatus {
-            endpoint: *endpoint,
-            kind: peer.kind,
-            state: match peer.state {
-                State::Waiting { .. } => PeerState::Dead,
-                State::Connecting | State::Silent { .. } => PeerState::Connecting,
-                State::Alive { .. } => PeerState::Alive,
-            },
-            tx_bytes: peer.counters.tx_bytes.load(Ordering::Relaxed),
-            rx_bytes: peer.counters.rx_bytes.load(Ordering::Relaxed),
-            dropped: peer.counters.dropped.load(Ordering::Relaxed),
-            malformed: peer.counters.malformed.load(Ordering::Relaxed),
-            link_cost: peer.state.link().and_then(&cost_of),
-        };
-        let mut statuses: Vec<PeerStatus> = self.peers.iter().map(status).collect();
-        statuses.sort_by_key(|status| status.endpoint);
-        statuses
+    /// The network is another one: whoever waits is due at once. Gives the links that may have died
+    /// with the old one; each is to be asked for a sign of life now.
+    pub(crate) fn network_changed(&mut self, now: Instant) -> Vec<LinkId> {
+        self.make_due(now);
+        let mut doubtful = Vec::new();
+        for peer in self.peers.values_mut() {
+            if let State::Alive { link, .. } = peer.state {
+                let rx_bytes = peer.counters.rx_bytes.load(Ordering::Relaxed);
+                peer.doubt = Some(Doubt { until: now + DOUBT, rx_bytes });
+                doubtful.push(link);
+            }
+        }
+        doubtful
+    }
+
+    /// Changes the mode; gives the links to close. `cost_of` gives the cost of a link.
+    pub(crate) fn set_mode(
+        &mut self,
+        mode: PowerMode,
+        cost_of: impl Fn(LinkId) -> Option<u16>,
+        now: Instant,
+    ) -> Vec<LinkId> {
+        if mode == self.mode {
+            return Vec::new();
+        }
+        self.mode = mode;
+        self.make_due(now);
+        match mode {
+            PowerMode::Active => Vec::new(),
+            PowerMode::Idle => {
+                let alive = self.peers.values().filter(|peer| peer.is_alive_outbound());
+                let mut alive: Vec<_> = alive
+                    .filter_map(|peer| peer.state.link())
+                    .map(|link| (cost_of(link).unwrap_or(u16::MAX), link))
+                    .collect();
+                alive.sort_unstable();
+                alive.into_iter().skip(1).map(|(_, link)| link).collect()
+            }
+            PowerMode::Suspended => {
+                self.peers.values().filter_map(|peer| peer.state.link()).collect()
+            }
+        }
+    }
+
+    /// The mode it is in.
+    pub(crate) fn mode(&self) -> PowerMode {
+        self.mode
+    }
+
+    fn make_due(&mut self, now: Instant) {
+        self.retry_public(now);
+        for peer in self.peers.values_mut() {
+            if let State::Waiting { until } = &mut peer.state {
+                *until = now;
+                peer.failures = 0;
+            }
+        }
+    }
+
+    /// Whether another link is wanted.
+    fn may_dial(&self) -> bool {
+        match self.mode {
+            PowerMode::Active => true,
+            PowerMode::Idle => !self.peers.values().any(Peer::is_alive_outbound),
+            PowerMode::Suspended => false,
+        }
+    }
+
+    /// What follows when an attempt failed or a link ended.
+    fn retry(&mut self, endpoint: Endpoint, now: Instant) {
+        let Some(peer) = self.peers.get_mut(&endpoint) else { return };
+        match peer.kind {
+            PeerKind::Discovered if peer.failures >= DISCOVERED_FAILURES => {
+                self.peers.remove(&endpoint);
+            }
+            // One that was connected gets one more attempt.
+            PeerKind::Public if peer.failures != 1 || peer.connects == 0 => {
+                self.give_up_public(&endpoint, now);
+            }
+            _ => peer.back_off(&mut self.random, now),
+        }
     }
 
     fn count(&self, kind: PeerKind) -> usize {
@@ -279,181 +359,10 @@ impl Peers {
     }
 }
 
-impl State {
-    fn link(&self) -> Option<LinkId> {
-        match self {
-            Self::Alive { link, .. } | Self::Silent { link, .. } => Some(*link),
-            Self::Waiting { .. } | Self::Connecting => None,
-        }
-    }
-}
-
-/// Doubles with every failure; the upper half of it is left to chance.
-fn pause(failures: u32, random: &mut ChaCha8Rng) -> Duration {
-    let doublings = failures.saturating_sub(1).min(16);
-    let longest = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
-    let half = longest / 2;
-    half + half.mul_f64(f64::from(random.next_u32()) / f64::from(u32::MAX))
-}
-
 /// Whom an inbound limit holds against: an IPv4 address, or the /64 an IPv6 host commands.
 fn source_of(endpoint: &Endpoint) -> u128 {
     match endpoint.address().ip().to_canonical() {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => address.to_bits() >> 64 << 64,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn endpoint(text: &str) -> Endpoint {
-        text.parse().unwrap()
-    }
-
-    fn table() -> (Peers, Instant) {
-        (Peers::new([7; 32], Duration::from_secs(5)), Instant::now())
-    }
-
-    #[test]
-    fn a_new_static_peer_is_dialled_at_once_and_only_once_at_a_time() {
-        let (mut peers, now) = table();
-        let ann = endpoint("tcp://192.0.2.1:1");
-        peers.add(ann, now).unwrap();
-        assert_eq!(peers.poll_timeout(), Some(now));
-        assert_eq!(peers.take_due(now), [ann]);
-        assert_eq!(peers.take_due(now + LONGEST_PAUSE), []);
-        assert_eq!(peers.poll_timeout(), None);
-    }
-
-    #[test]
-    fn pauses_double_from_a_fifth_of_a_second_to_fifteen_seconds() {
-        let (mut peers, mut now) = table();
-        let ann = endpoint("tcp://192.0.2.1:1");
-        peers.add(ann, now).unwrap();
-        for failure in 0..12 {
-            assert_eq!(peers.take_due(now), [ann]);
-            peers.dial_failed(ann, now);
-            let due = peers.poll_timeout().unwrap();
-            let longest = (FIRST_PAUSE * (1 << failure)).min(LONGEST_PAUSE);
-            assert!(due - now >= longest / 2 && due - now <= longest, "failure {failure}");
-            now = due;
-        }
-    }
-
-    #[test]
-    fn a_good_link_forgets_the_failures_before_it() {
-        let (mut peers, mut now) = table();
-        let ann = endpoint("tcp://192.0.2.1:1");
-        peers.add(ann, now).unwrap();
-        for _ in 0..8 {
-            peers.take_due(now);
-            peers.dial_failed(ann, now);
-            now = peers.poll_timeout().unwrap();
-        }
-        peers.take_due(now);
-        peers.dialled(ann, LinkId(1), now).unwrap();
-        now += GOOD_LINK;
-        peers.link_down(ann, LinkId(1), now);
-        assert!(peers.poll_timeout().unwrap() - now <= FIRST_PAUSE);
-    }
-
-    #[test]
-    fn a_peer_that_hangs_up_at_once_is_not_dialled_in_a_tight_loop() {
-        let (mut peers, mut now) = table();
-        let ann = endpoint("tcp://192.0.2.1:1");
-        peers.add(ann, now).unwrap();
-        let mut last = Duration::ZERO;
-        for link in 0..10 {
-            peers.take_due(now);
-            peers.dialled(ann, LinkId(link), now).unwrap();
-            peers.link_down(ann, LinkId(link), now);
-            last = peers.poll_timeout().unwrap() - now;
-            now += last;
-        }
-        assert!(last >= LONGEST_PAUSE / 2);
-    }
-
-    #[test]
-    fn a_peer_removed_while_being_dialled_is_hung_up_on() {
-        let (mut peers, now) = table();
-        let ann = endpoint("tcp://192.0.2.1:1");
-        peers.add(ann, now).unwrap();
-        peers.take_due(now);
-        assert!(peers.remove(ann).unwrap().is_none());
-        assert!(peers.dialled(ann, LinkId(1), now).is_none());
-        assert!(matches!(peers.remove(ann), Err(NodeError::UnknownPeer(_))));
-    }
-
-    #[test]
-    fn one_source_cannot_take_all_inbound_places() {
-        let (mut peers, now) = table();
-        let from = |port: usize, host: &str| endpoint(&format!("tcp://{host}:{}", 1000 + port));
-        for port in 0..INBOUND_PEERS_PER_SOURCE {
-            peers.accept(from(port, "192.0.2.1"), LinkId(port as u64), now).unwrap();
-            peers.heard(from(port, "192.0.2.1"), LinkId(port as u64));
-        }
-        let mapped = "[::ffff:192.0.2.1]";
-        assert_eq!(peers.accept(from(999, mapped), LinkId(999), now).unwrap_err(), TooManyInbound);
-        peers.accept(from(0, "192.0.2.2"), LinkId(1000), now).unwrap();
-        peers.link_down(from(0, "192.0.2.1"), LinkId(0), now);
-        peers.accept(from(999, mapped), LinkId(999), now).unwrap();
-    }
-
-    #[test]
-    fn a_newcomer_takes_the_place_of_the_oldest_silent_link_of_its_source() {
-        let (mut peers, now) = table();
-        let from = |port: u64| endpoint(&format!("tcp://192.0.2.1:{}", 1000 + port));
-        for port in 0..INBOUND_PEERS_PER_SOURCE as u64 {
-            peers.accept(from(port), LinkId(port), now).unwrap();
-        }
-        peers.accept(endpoint("tcp://192.0.2.2:1"), LinkId(100), now).unwrap();
-        peers.heard(from(0), LinkId(0));
-        assert_eq!(peers.accept(from(101), LinkId(101), now).unwrap().replaced, Some(LinkId(1)));
-        assert_eq!(peers.accept(from(102), LinkId(102), now).unwrap().replaced, Some(LinkId(2)));
-        assert_eq!(peers.peers.len(), INBOUND_PEERS_PER_SOURCE + 1);
-    }
-
-    #[test]
-    fn silent_links_of_many_sources_make_room_and_others_do_not() {
-        let (mut peers, now) = table();
-        let from = |host: u64| endpoint(&format!("tcp://192.0.{}.{}:1", host / 256, host % 256));
-        for host in 0..INBOUND_PEERS as u64 {
-            peers.accept(from(host), LinkId(host), now).unwrap();
-        }
-        assert_eq!(peers.accept(from(999), LinkId(999), now).unwrap().replaced, Some(LinkId(0)));
-        peers.heard(from(999), LinkId(999));
-        (1..INBOUND_PEERS as u64).for_each(|host| peers.heard(from(host), LinkId(host)));
-        assert_eq!(peers.accept(from(998), LinkId(998), now).unwrap_err(), TooManyInbound);
-    }
-
-    #[test]
-    fn a_link_is_overdue_until_its_first_packet() {
-        let (mut peers, now) = table();
-        let (ann, late) = (endpoint("tcp://192.0.2.1:1"), now + Duration::from_secs(5));
-        peers.accept(ann, LinkId(1), now).unwrap();
-        assert_eq!(peers.statuses(|_| None)[0].state, PeerState::Connecting);
-        assert_eq!(peers.poll_timeout(), Some(late));
-        assert_eq!(peers.overdue(now), []);
-        assert_eq!(peers.overdue(late), [LinkId(1)]);
-        peers.heard(ann, LinkId(1));
-        assert_eq!(peers.statuses(|_| None)[0].state, PeerState::Alive);
-        assert_eq!((peers.overdue(late), peers.poll_timeout()), (vec![], None));
-    }
-
-    #[test]
-    fn a_second_connection_from_the_same_endpoint_takes_over() {
-        let (mut peers, now) = table();
-        let ann = endpoint("tcp://192.0.2.1:1");
-        peers.add(ann, now).unwrap();
-        peers.take_due(now);
-        peers.dialled(ann, LinkId(1), now).unwrap();
-        assert_eq!(peers.accept(ann, LinkId(2), now).unwrap().replaced, Some(LinkId(1)));
-        peers.heard(ann, LinkId(2));
-        peers.link_down(ann, LinkId(1), now);
-        let status = &peers.statuses(|_| Some(15))[0];
-        assert_eq!((status.kind, status.state), (PeerKind::Static, PeerState::Alive));
-        assert_eq!(status.link_cost, Some(15));
     }
 }

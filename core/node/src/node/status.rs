@@ -41,6 +41,10 @@ pub enum PeerKind {
     Static,
     /// It dialled us; forgotten when its link ends.
     Inbound,
+    /// Heard on the local network; forgotten when it cannot be reached.
+    Discovered,
+    /// One of the public network's entry peers, of which some are connected at a time.
+    Public,
 }
 
 /// What a peer's link is doing.
@@ -67,10 +71,20 @@ pub struct PeerStatus {
     pub tx_bytes: u64,
     /// Bytes read over all links to it.
     pub rx_bytes: u64,
+    /// Packets queued for it over all links, without those that were dropped.
+    pub tx_packets: u64,
+    /// Packets that came from it over all links.
+    pub rx_packets: u64,
     /// Packets dropped because its queue was full.
     pub dropped: u64,
     /// Malformed control packets it sent.
     pub malformed: u64,
+    /// How often it was connected.
+    pub connects: u64,
+    /// Since it came into the table.
+    pub known_for: Duration,
+    /// Since it was connected last; none when it never was.
+    pub last_connected: Option<Duration>,
     /// Cost of the link in the routing metric; none while it is down.
     pub link_cost: Option<u16>,
 }
