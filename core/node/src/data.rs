@@ -14,6 +14,7 @@ mod waiting;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -27,7 +28,7 @@ use self::waiting::Waiting;
 use crate::identity::SecretKey;
 use crate::limits::DataLimits;
 use crate::router::{RouteLookup, Router};
-use crate::seal::{OVERHEAD, Sealer};
+use crate::seal::{OVERHEAD, ReplayBudget, Sealer};
 use crate::wire::data::DataPacket;
 use crate::{LinkId, Prefix, PublicKey, in_overlay, subnet};
 
@@ -73,6 +74,7 @@ pub(crate) struct DataPlane {
     limits: DataLimits,
     random: ChaCha20Rng,
     sealers: HashMap<PublicKey, Option<Sealer>>,
+    replay_budget: Arc<ReplayBudget>,
     outbound: Waiting,
     inbound: Waiting,
     reports: RateLimit,
@@ -99,6 +101,7 @@ impl DataPlane {
             reports: RateLimit::new(limits.errors_per_second, now),
             counters: DataCounters::default(),
             sealers: HashMap::new(),
+            replay_budget: ReplayBudget::new(limits.replay_bytes),
             outputs: VecDeque::new(),
             secret,
             key,
@@ -322,12 +325,13 @@ impl DataPlane {
             victim.and_then(|victim| self.sealers.remove(&victim));
         }
         let (secret, own, random) = (&self.secret, &self.key, &mut self.random);
+        let budget = &self.replay_budget;
         self.sealers
             .entry(*key)
             .or_insert_with(|| {
                 let mut start = [0; 12];
                 random.fill_bytes(&mut start);
-                Sealer::new(&secret.shared_secret(key)?, own, key, start)
+                Sealer::new(&secret.shared_secret(key)?, own, key, start, Arc::clone(budget))
             })
             .as_mut()
     }

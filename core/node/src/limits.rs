@@ -43,7 +43,7 @@ impl Default for LinkLimits {
 /// Bounds of the data plane. All are counts unless they say otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataLimits {
-    /// Node keys whose cipher is kept ready; about 1 KB each.
+    /// Node keys whose cipher is kept ready; about 1 KB each, 3.5 KB once in use.
     pub ciphers: usize,
     /// Packets waiting for a route to one /64.
     pub outbound_per_subnet: usize,
@@ -59,6 +59,8 @@ pub struct DataLimits {
     pub inbound_bytes: usize,
     /// Error reports sent per second in all; to one /64 a tenth of that.
     pub errors_per_second: u32,
+    /// Bytes that remembering packets against replays may take in all, beyond 2.5 KB for each cipher.
+    pub replay_bytes: usize,
 }
 
 impl Default for DataLimits {
@@ -72,6 +74,7 @@ impl Default for DataLimits {
             inbound: 2000,
             inbound_bytes: 4 * MIB,
             errors_per_second: 100,
+            replay_bytes: 16 * MIB,
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use threephone_node::engine::{Action, Class, Engine, EngineConfig};
 use threephone_node::limits::Limits;
 use threephone_node::router::{Router, RouterConfig, RouterLimits, RouterOutput};
-use threephone_node::seal::Sealer;
+use threephone_node::seal::{ReplayBudget, Sealer};
 use threephone_node::wire::control::{
     Hello, Ihu, MalformedTlv, RouteRequest, SeqnoRequest, Tlv, Update,
 };
@@ -473,7 +473,7 @@ fn malformed_requests_that_decode_are_dropped_by_the_router() {
 fn sealer_a() -> Sealer {
     let (a, b) = (secret_a(), secret_b());
     let shared = a.shared_secret(&b.public_key()).unwrap();
-    Sealer::new(&shared, &a.public_key(), &b.public_key(), [1; 12]).unwrap()
+    Sealer::new(&shared, &a.public_key(), &b.public_key(), [1; 12], ReplayBudget::new(0)).unwrap()
 }
 
 #[test]

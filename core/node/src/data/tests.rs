@@ -1,5 +1,6 @@
 //! The data plane between a real router and hand-made packets.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rand_core::SeedableRng;
@@ -80,11 +81,17 @@ impl World {
     }
 }
 
+static SEALED: AtomicU64 = AtomicU64::new(0);
+
 /// A packet that node `from` sealed for node `to`.
 fn sealed(from: u8, to: u8, kind: u8, body: &[u8]) -> DataPacket {
     let (own, peer) = (secret(from).public_key(), secret(to).public_key());
     let shared = secret(from).shared_secret(&peer).unwrap();
-    let mut sealer = Sealer::new(&shared, &own, &peer, [9; 12]).unwrap();
+    let start = SEALED.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let mut nonce = [9; 12];
+    nonce[..8].copy_from_slice(&start); // as good as random: no two packets are replays
+    let budget = ReplayBudget::new(0);
+    let sealer = Sealer::new(&shared, &own, &peer, nonce, budget).unwrap();
     let mut payload = BytesMut::from(&[VERSION, kind, 0, 0][..]);
     payload.put_slice(body);
     assert!(sealer.seal(&mut payload, 0));

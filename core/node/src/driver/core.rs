@@ -20,7 +20,7 @@ use super::command::{Command, Input, Released, Reply};
 use super::inbox::Inbox;
 use super::link::Link;
 use super::listener;
-use super::outbox::Pushed;
+use super::outbox::{Ingress, Pushed};
 use super::peer::{Counters, Peers};
 use crate::endpoint::Endpoint;
 use crate::engine::{Action, Class, Engine};
@@ -321,7 +321,7 @@ impl Core {
         let Some(link) = self.links.get(&id) else { return };
         let pushed = match class {
             Class::Control => link.outbox.push_control(bytes),
-            Class::Data => link.outbox.push_data(bytes),
+            Class::Data => link.outbox.push_data(Ingress::Own, bytes),
         };
         match pushed {
             Pushed::Queued { wake } => {

@@ -1,11 +1,10 @@
 //! One peer link: a reader and a writer task around one TCP connection.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -14,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::command::Input;
-use super::outbox::Outbox;
+use super::outbox::{Batch, Outbox};
 use super::peer::Counters;
 use crate::LinkId;
 use crate::endpoint::Endpoint;
@@ -123,7 +122,7 @@ struct Writer {
 
 impl Writer {
     async fn run(self, mut stream: OwnedWriteHalf, stop: CancellationToken) {
-        let mut batch = BytesMut::new();
+        let mut batch = Batch::default();
         let written = {
             let mut writing = std::pin::pin!(self.write_all(&mut stream, &mut batch));
             tokio::select! {
@@ -142,12 +141,29 @@ impl Writer {
     }
 
     /// Writes until the outbox is finished.
-    async fn write_all(&self, stream: &mut OwnedWriteHalf, batch: &mut BytesMut) -> io::Result<()> {
-        while self.outbox.fill(batch).await {
-            stream.write_all(batch).await?;
-            self.counters.tx_bytes.fetch_add(batch.len() as u64, Ordering::Relaxed);
+    async fn write_all(&self, stream: &mut OwnedWriteHalf, batch: &mut Batch) -> io::Result<()> {
+        while self.outbox.take(batch).await {
+            let bytes = write_batch(stream, batch).await?;
+            self.counters.tx_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
             batch.clear();
         }
         Ok(())
     }
+}
+
+/// Writes a batch from where it lies; gives its length.
+async fn write_batch(stream: &mut OwnedWriteHalf, batch: &Batch) -> io::Result<usize> {
+    let control = std::iter::once(&batch.control[..]);
+    let parts = control.chain(batch.data.iter().map(|packet| &packet[..]));
+    let mut slices: Vec<IoSlice<'_>> = parts.map(IoSlice::new).collect();
+    let length = slices.iter().map(|slice| slice.len()).sum();
+    let mut rest = &mut slices[..];
+    IoSlice::advance_slices(&mut rest, 0); // passes over an empty control
+    while !rest.is_empty() {
+        match stream.write_vectored(rest).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => IoSlice::advance_slices(&mut rest, written),
+        }
+    }
+    Ok(length)
 }

@@ -1,53 +1,75 @@
 //! What waits to be written on one link: control before data, both bounded.
 //!
-//! When a peer reads too slowly its data is dropped: end-to-end acknowledgements repair that.
+//! When a peer reads too slowly its data is dropped, that of whoever sends most first: end-to-end
+//! acknowledgements repair that.
 //! Control packets are never dropped, because nobody repeats them; a link that holds up more of
 //! them than fit is reported as stuck, and then closed.
 
-use std::collections::VecDeque;
+mod fair;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::sync::Notify;
 
+use self::fair::FairQueue;
+pub(crate) use self::fair::Ingress;
+
 /// The largest burst of control comes when a peer is lost: all others are told of every route it
 /// had. At the 32,768 routes a peer may have that is 2.2 MB; another such burst may still be under
 /// way. A link that cannot be rid of that much is stuck.
 const CONTROL_BYTES: usize = 6 * 1024 * 1024;
-/// Short packets cost more to hold than their bytes say.
-const DATA_PACKETS: usize = 8_192;
-/// A third of a second on a link of 100 Mbit/s: longer queues only add delay.
-const DATA_BYTES: usize = 4 * 1024 * 1024;
-/// Packets written at once, as older nodes do.
-const BATCH_PACKETS: usize = 50;
-/// Bytes written at once: what the socket's send buffer takes without splitting, and short enough
-/// that a control packet never waits long behind data.
-const BATCH_BYTES: usize = 64 * 1024;
+/// Packets written at once: two large packets of a TUN, cut into pieces.
+const BATCH_PACKETS: usize = 100;
+/// Bytes written at once: short enough that a control packet never waits long behind data.
+const BATCH_BYTES: usize = 144 * 1024;
+/// Whoever makes packets here waits while more than this is queued, instead of losing them.
+const ENOUGH: usize = 1024 * 1024;
 
 /// What became of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pushed {
     /// It waits for the writer; `wake` says that the writer has to be woken.
     Queued { wake: bool },
-    /// Data for which there was no room.
+    /// There was no room: this data packet, or another of whoever sends most, was dropped.
     Dropped,
     /// Control for which there was no room: the link is stuck.
     Stuck,
 }
 
-/// The queues between the core and one writer.
+/// What is written at once: control, then whole data packets.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// One packet after the other; when the last is cut, there is no data.
+    pub(crate) control: BytesMut,
+    /// Whole packets.
+    pub(crate) data: Vec<Bytes>,
+}
+
+impl Batch {
+    pub(crate) fn clear(&mut self) {
+        self.control.clear();
+        self.data.clear();
+    }
+}
+
+/// The queues between those who send and one writer.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     queues: Mutex<Queues>,
     ready: Notify,
+    /// For a writer that sends both classes apart.
+    control_ready: Notify,
+    data_ready: Notify,
+    /// Notified when less than enough is queued again.
+    room: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Queues {
     /// One packet after the other. They need not be told apart: no data goes before the last.
     control: BytesMut,
-    data: VecDeque<Bytes>,
-    data_bytes: usize,
+    data: FairQueue,
     finished: bool,
 }
 
@@ -57,48 +79,101 @@ impl Outbox {
         if queues.control.len() + packet.len() > CONTROL_BYTES {
             return Pushed::Stuck;
         }
-        let wake = queues.is_empty();
+        let wake = queues.control.is_empty();
         queues.control.extend_from_slice(&packet);
         Pushed::Queued { wake }
     }
 
-    pub(crate) fn push_data(&self, packet: Bytes) -> Pushed {
-        let mut queues = self.lock();
-        let bytes = queues.data_bytes + packet.len();
-        if queues.data.len() >= DATA_PACKETS || bytes > DATA_BYTES {
-            return Pushed::Dropped;
+    pub(crate) fn push_data(&self, ingress: Ingress, packet: Bytes) -> Pushed {
+        match self.push_all(ingress, [packet]) {
+            (wake, 0) => Pushed::Queued { wake },
+            _ => Pushed::Dropped,
         }
-        let wake = queues.is_empty();
-        queues.data_bytes = bytes;
-        queues.data.push_back(packet);
-        Pushed::Queued { wake }
+    }
+
+    /// Queues data packets; says whether the writer has to be woken and how many were dropped.
+    pub(crate) fn push_all(
+        &self,
+        ingress: Ingress,
+        packets: impl IntoIterator<Item = Bytes>,
+    ) -> (bool, u64) {
+        let mut queues = self.lock();
+        let was_empty = queues.data.is_empty();
+        let mut dropped = 0;
+        for packet in packets {
+            let queued = !queues.finished && queues.data.push(ingress, packet);
+            dropped += u64::from(!queued);
+        }
+        (was_empty && !queues.data.is_empty(), dropped)
+    }
+
+    /// Waits while more is queued than whoever makes packets should add to.
+    #[allow(dead_code)] // for links and devices that are about to come
+    pub(crate) async fn room(&self) {
+        loop {
+            let mut room = std::pin::pin!(self.room.notified());
+            room.as_mut().enable();
+            if !self.has_enough() {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    #[allow(dead_code)] // for links and devices that are about to come
+    pub(crate) fn has_enough(&self) -> bool {
+        let queues = self.lock();
+        queues.data.bytes() > ENOUGH && !queues.finished
     }
 
     /// Wakes the writer. Apart from pushing, so that packets queued together leave together.
     pub(crate) fn wake(&self) {
         self.ready.notify_one();
+        self.control_ready.notify_one();
+        self.data_ready.notify_one();
     }
 
     /// Nothing will be pushed any more: the writer ends when it has written what is there.
     pub(crate) fn finish(&self) {
         self.lock().finished = true;
         self.wake();
+        self.room.notify_waiters();
     }
 
     /// Moves the next packets to write into `batch`, waiting for some; false when there will be
     /// none. For one caller at a time; cancelling loses nothing.
-    pub(crate) async fn fill(&self, batch: &mut BytesMut) -> bool {
+    pub(crate) async fn take(&self, batch: &mut Batch) -> bool {
+        self.take_with(&self.ready, |queues| queues.take_batch(batch)).await
+    }
+
+    /// As [`Outbox::take`], of control alone: for links where data must not hold it up.
+    #[allow(dead_code)] // for links and devices that are about to come
+    pub(crate) async fn take_control(&self, control: &mut BytesMut) -> bool {
+        self.take_with(&self.control_ready, |queues| queues.take_control(control)).await
+    }
+
+    /// As [`Outbox::take`], of data alone.
+    #[allow(dead_code)] // for links and devices that are about to come
+    pub(crate) async fn take_data(&self, data: &mut Vec<Bytes>) -> bool {
+        self.take_with(&self.data_ready, |queues| queues.take_data(data, 0)).await
+    }
+
+    async fn take_with(&self, ready: &Notify, mut take: impl FnMut(&mut Queues) -> bool) -> bool {
         loop {
             {
                 let mut queues = self.lock();
-                if queues.take_batch(batch) {
+                let had_enough = queues.data.bytes() > ENOUGH;
+                if take(&mut queues) {
+                    if had_enough && queues.data.bytes() <= ENOUGH {
+                        self.room.notify_waiters();
+                    }
                     return true;
                 }
                 if queues.finished {
                     return false;
                 }
             }
-            self.ready.notified().await;
+            ready.notified().await;
         }
     }
 
@@ -109,26 +184,36 @@ impl Outbox {
 }
 
 impl Queues {
-    fn is_empty(&self) -> bool {
-        self.control.is_empty() && self.data.is_empty()
-    }
-
     /// Some of what is there, if anything is: control first, then data packets, at least one and
     /// however large when there is no control.
-    fn take_batch(&mut self, batch: &mut BytesMut) -> bool {
-        let control = self.control.len().min(BATCH_BYTES);
-        batch.put_slice(&self.control.split_to(control));
+    fn take_batch(&mut self, batch: &mut Batch) -> bool {
+        let has_control = self.take_control(&mut batch.control);
         if !self.control.is_empty() {
             return true; // a packet may be cut here, so nothing else can follow
         }
-        self.control = BytesMut::new(); // what held a burst is given back
-        for _ in 0..BATCH_PACKETS {
-            let fits = |next: &Bytes| batch.is_empty() || batch.len() + next.len() <= BATCH_BYTES;
-            let Some(next) = self.data.pop_front_if(|next| fits(next)) else { break };
-            self.data_bytes -= next.len();
-            batch.put_slice(&next);
+        self.take_data(&mut batch.data, batch.control.len()) || has_control
+    }
+
+    fn take_control(&mut self, control: &mut BytesMut) -> bool {
+        let length = self.control.len().min(BATCH_BYTES);
+        control.put_slice(&self.control.split_to(length));
+        if self.control.is_empty() {
+            self.control = BytesMut::new(); // what held a burst is given back
         }
-        !batch.is_empty()
+        length > 0
+    }
+
+    /// `bytes` of the batch are taken by control.
+    fn take_data(&mut self, data: &mut Vec<Bytes>, mut bytes: usize) -> bool {
+        while data.len() < BATCH_PACKETS {
+            let Some(length) = self.data.next_length() else { break };
+            if bytes > 0 && bytes + length > BATCH_BYTES {
+                break;
+            }
+            bytes += length;
+            data.extend(self.data.pop());
+        }
+        !data.is_empty()
     }
 }
 
@@ -140,16 +225,16 @@ mod tests {
     const QUEUED: Pushed = Pushed::Queued { wake: false };
 
     async fn written(outbox: &Outbox) -> Vec<u8> {
-        let mut batch = BytesMut::new();
-        assert!(outbox.fill(&mut batch).await);
-        batch.to_vec()
+        let mut batch = Batch::default();
+        assert!(outbox.take(&mut batch).await);
+        [&[batch.control.freeze()], &batch.data[..]].concat().concat()
     }
 
     #[tokio::test]
     async fn control_leaves_before_data_in_one_write() {
         let outbox = Outbox::default();
-        assert_eq!(outbox.push_data(Bytes::from_static(b"data")), WOKEN);
-        assert_eq!(outbox.push_control(Bytes::from_static(b"one ")), QUEUED);
+        assert_eq!(outbox.push_data(Ingress::Own, Bytes::from_static(b"data")), WOKEN);
+        assert_eq!(outbox.push_control(Bytes::from_static(b"one ")), WOKEN, "another class");
         assert_eq!(outbox.push_control(Bytes::from_static(b"two ")), QUEUED);
         assert_eq!(written(&outbox).await, b"one two data");
     }
@@ -158,10 +243,10 @@ mod tests {
     async fn a_full_data_queue_drops_data_and_still_takes_control() {
         let outbox = Outbox::default();
         let large = Bytes::from(vec![0; 60_000]);
-        while outbox.push_data(large.clone()) != Pushed::Dropped {}
-        assert_eq!(outbox.push_control(Bytes::from_static(b"c")), QUEUED);
+        while outbox.push_data(Ingress::Own, large.clone()) != Pushed::Dropped {}
+        assert_eq!(outbox.push_control(Bytes::from_static(b"c")), WOKEN);
         written(&outbox).await;
-        assert_eq!(outbox.push_data(large), QUEUED, "writing makes room again");
+        assert_eq!(outbox.push_data(Ingress::Own, large), QUEUED, "writing makes room again");
     }
 
     #[test]
@@ -174,30 +259,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_write_holds_at_most_50_packets_and_64_kib() {
+    async fn one_write_holds_at_most_100_packets_and_144_kib() {
         let outbox = Outbox::default();
-        for _ in 0..60 {
-            outbox.push_data(Bytes::from_static(b"d"));
+        for _ in 0..110 {
+            outbox.push_data(Ingress::Own, Bytes::from_static(b"d"));
         }
-        assert_eq!(written(&outbox).await.len(), 50);
+        assert_eq!(written(&outbox).await.len(), 100);
         assert_eq!(written(&outbox).await.len(), 10);
         for _ in 0..3 {
-            outbox.push_data(Bytes::from(vec![0; 30_000]));
+            outbox.push_data(Ingress::Own, Bytes::from(vec![0; 60_000]));
         }
+        assert_eq!(written(&outbox).await.len(), 120_000);
         assert_eq!(written(&outbox).await.len(), 60_000);
-        assert_eq!(written(&outbox).await.len(), 30_000);
-        outbox.push_data(Bytes::from(vec![0; 65_575]));
+        outbox.push_data(Ingress::Own, Bytes::from(vec![0; 65_575]));
         assert_eq!(written(&outbox).await.len(), 65_575, "the largest packet of all");
     }
 
     #[tokio::test]
     async fn a_burst_of_control_leaves_whole_and_in_order_before_any_data() {
         let outbox = Outbox::default();
-        outbox.push_data(Bytes::from_static(b"data"));
+        outbox.push_data(Ingress::Own, Bytes::from_static(b"data"));
         let updates: Vec<u8> =
             (0..32_768_u32).flat_map(|i| [i.to_be_bytes(); 17].concat()).collect();
         for update in updates.chunks(68) {
-            assert_eq!(outbox.push_control(Bytes::copy_from_slice(update)), QUEUED);
+            assert_ne!(outbox.push_control(Bytes::copy_from_slice(update)), Pushed::Stuck);
         }
         let mut all = Vec::new();
         while all.len() < updates.len() + 4 {
@@ -209,11 +294,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whoever_makes_packets_waits_until_less_than_enough_is_queued() {
+        let outbox = Outbox::default();
+        while !outbox.has_enough() {
+            outbox.push_data(Ingress::Own, Bytes::from(vec![0; 60_000]));
+        }
+        let mut room = std::pin::pin!(outbox.room());
+        tokio::select! {
+            biased;
+            () = &mut room => panic!("there is no room"),
+            () = std::future::ready(()) => {}
+        }
+        written(&outbox).await;
+        room.await;
+    }
+
+    #[test]
+    fn nothing_is_queued_on_a_finished_link() {
+        let outbox = Outbox::default();
+        outbox.finish();
+        assert_eq!(outbox.push_data(Ingress::Own, Bytes::from_static(b"late")), Pushed::Dropped);
+    }
+
+    #[tokio::test]
     async fn what_is_queued_is_still_written_after_the_end() {
         let outbox = Outbox::default();
-        outbox.push_data(Bytes::from_static(b"last"));
+        outbox.push_data(Ingress::Own, Bytes::from_static(b"last"));
         outbox.finish();
         assert_eq!(written(&outbox).await, b"last");
-        assert!(!outbox.fill(&mut BytesMut::new()).await);
+        assert!(!outbox.take(&mut Batch::default()).await);
     }
 }

@@ -1,0 +1,281 @@
+//! Whose data packet leaves next, and whose is dropped when there is no room.
+//!
+//! Deficit round robin on two levels: every incoming link has its turn, and within a link every
+//! source /64. So a flood costs those who share its link and its queue, and a sender that makes up
+//! source addresses only divides what its own link gets. When the whole is full, the newest packet
+//! of the longest queue of the link that holds most makes room; order within a source is kept.
+
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
+
+use bytes::Bytes;
+
+use crate::LinkId;
+
+/// Short packets cost more to hold than their bytes say.
+pub(super) const DATA_PACKETS: usize = 8_192;
+/// A third of a second on a link of 100 Mbit/s: longer queues only add delay.
+pub(super) const DATA_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes one source or link sends in a turn: a dozen full packets, which whoever receives them can
+/// still hand to its system as one.
+const TURN: usize = 16 * 1024;
+/// Queues of one link; sources beyond that share them.
+const QUEUES: u64 = 256;
+/// Where the source /64 stands in a data packet.
+const SOURCE: std::ops::Range<usize> = 8..16;
+
+/// Where a packet came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Ingress {
+    /// Made here.
+    Own,
+    /// Brought by a peer.
+    #[allow(dead_code)] // the fast path is about to come
+    Link(LinkId),
+}
+
+/// The data packets that wait on one link.
+#[derive(Debug, Default)]
+pub(super) struct FairQueue {
+    lanes: HashMap<Ingress, Lane>,
+    turns: VecDeque<Ingress>,
+    bytes: usize,
+    packets: usize,
+    hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    queues: HashMap<u64, Queue>,
+    turns: VecDeque<u64>,
+    bytes: usize,
+    credit: usize,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    packets: VecDeque<Bytes>,
+    bytes: usize,
+    credit: usize,
+}
+
+impl FairQueue {
+    pub(super) fn is_empty(&self) -> bool {
+        self.packets == 0
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Queues a packet. False when that cost a packet, this one or another.
+    pub(super) fn push(&mut self, ingress: Ingress, packet: Bytes) -> bool {
+        let source = packet.get(SOURCE).unwrap_or_default();
+        let number = self.hasher.hash_one(source) % QUEUES;
+        self.bytes += packet.len();
+        self.packets += 1;
+        let lane = self.lanes.entry(ingress).or_default();
+        if lane.turns.is_empty() {
+            self.turns.push_back(ingress);
+        }
+        lane.push(number, packet);
+        let is_full = self.bytes > DATA_BYTES || self.packets > DATA_PACKETS;
+        if is_full {
+            self.drop_one();
+        }
+        !is_full
+    }
+
+    /// The length of the packet whose turn it is.
+    pub(super) fn next_length(&mut self) -> Option<usize> {
+        loop {
+            let ingress = *self.turns.front()?;
+            let lane = self.lanes.get_mut(&ingress)?;
+            let length = lane.next_length()?;
+            if lane.credit >= length {
+                return Some(length);
+            }
+            lane.credit += TURN.max(length);
+            self.turns.rotate_left(1);
+        }
+    }
+
+    /// The packet whose turn it is.
+    pub(super) fn pop(&mut self) -> Option<Bytes> {
+        self.next_length()?;
+        let ingress = *self.turns.front()?;
+        let lane = self.lanes.get_mut(&ingress)?;
+        let packet = lane.pop()?;
+        lane.credit = lane.credit.saturating_sub(packet.len());
+        if lane.turns.is_empty() {
+            self.lanes.remove(&ingress);
+            self.turns.pop_front();
+        }
+        self.bytes -= packet.len();
+        self.packets -= 1;
+        Some(packet)
+    }
+
+    fn drop_one(&mut self) {
+        let longest = self.lanes.iter_mut().max_by_key(|(_, lane)| lane.bytes);
+        let Some((ingress, lane)) = longest else { return };
+        let Some(packet) = lane.drop_one() else { return };
+        self.bytes -= packet.len();
+        self.packets -= 1;
+        if lane.turns.is_empty() {
+            let ingress = *ingress;
+            self.lanes.remove(&ingress);
+            self.turns.retain(|other| *other != ingress);
+        }
+    }
+}
+
+impl Lane {
+    fn push(&mut self, number: u64, packet: Bytes) {
+        self.bytes += packet.len();
+        let queue = self.queues.entry(number).or_default();
+        if queue.packets.is_empty() {
+            self.turns.push_back(number);
+        }
+        queue.bytes += packet.len();
+        queue.packets.push_back(packet);
+    }
+
+    fn next_length(&mut self) -> Option<usize> {
+        loop {
+            let queue = self.queues.get_mut(self.turns.front()?)?;
+            let length = queue.packets.front()?.len();
+            if queue.credit >= length {
+                return Some(length);
+            }
+            queue.credit += TURN.max(length);
+            self.turns.rotate_left(1);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        self.next_length()?;
+        let number = *self.turns.front()?;
+        let queue = self.queues.get_mut(&number)?;
+        let packet = queue.packets.pop_front()?;
+        queue.bytes -= packet.len();
+        queue.credit = queue.credit.saturating_sub(packet.len());
+        self.bytes -= packet.len();
+        if queue.packets.is_empty() {
+            self.queues.remove(&number);
+            self.turns.pop_front();
+        }
+        Some(packet)
+    }
+
+    fn drop_one(&mut self) -> Option<Bytes> {
+        let (number, queue) = self.queues.iter_mut().max_by_key(|(_, queue)| queue.bytes)?;
+        let packet = queue.packets.pop_back()?;
+        queue.bytes -= packet.len();
+        self.bytes -= packet.len();
+        if queue.packets.is_empty() {
+            let number = *number;
+            self.queues.remove(&number);
+            self.turns.retain(|other| *other != number);
+        }
+        Some(packet)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A data packet of a source, numbered in its payload.
+    fn packet(source: u8, length: usize, number: u16) -> Bytes {
+        let mut bytes = vec![0; length.max(42)];
+        bytes[8] = source;
+        bytes[40..42].copy_from_slice(&number.to_be_bytes());
+        bytes.into()
+    }
+
+    fn link(number: u64) -> Ingress {
+        Ingress::Link(LinkId(number))
+    }
+
+    #[test]
+    fn a_flood_delays_another_link_and_another_source_by_two_turns_at_most() {
+        for flood in [(link(1), 2), (link(2), 1)] {
+            let mut queue = FairQueue::default();
+            while queue.push(flood.0, packet(flood.1, 1472, 0)) {}
+            let rare = packet(1, 200, 7);
+            queue.push(link(1), rare.clone());
+            let mut before = 0;
+            while let Some(packet) = queue.pop() {
+                if packet == rare {
+                    break;
+                }
+                before += packet.len();
+            }
+            assert!(before <= 2 * TURN, "{before} bytes of the flood went first");
+        }
+    }
+
+    #[test]
+    fn a_flood_loses_its_own_packets_and_no_others() {
+        let mut queue = FairQueue::default();
+        for number in 0..50 {
+            assert!(queue.push(link(2), packet(2, 1000, number)));
+        }
+        for number in 0..20_000 {
+            queue.push(link(1), packet(1, 1472, number));
+        }
+        let left: Vec<Bytes> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(left.iter().filter(|packet| packet[8] == 2).count(), 50);
+        assert!(left.iter().map(Bytes::len).sum::<usize>() <= DATA_BYTES);
+    }
+
+    #[test]
+    fn made_up_sources_divide_what_their_link_gets() {
+        let mut queue = FairQueue::default();
+        for number in 0..40_000_u16 {
+            let mut made_up = packet(0, 100, number).to_vec();
+            made_up[9..11].copy_from_slice(&number.to_be_bytes());
+            queue.push(link(1), made_up.into());
+        }
+        let rare = packet(1, 200, 7);
+        assert!(!queue.push(link(2), rare.clone()), "one of the flood made room");
+        let popped = std::iter::from_fn(|| queue.pop()).take(2 * TURN / 100 + 2);
+        assert!(popped.into_iter().any(|packet| packet == rare));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn nothing_is_lost_or_reordered_within_a_source(
+            steps in prop::collection::vec((0u64..3, 0u8..4, 42usize..70_000, any::<bool>()), 1..200),
+        ) {
+            let mut queue = FairQueue::default();
+            let (mut pushed, mut popped) = (0, 0);
+            let mut last = HashMap::new();
+            let mut check = |packet: Bytes| {
+                let number = u16::from_be_bytes([packet[40], packet[41]]);
+                last.insert((packet[9], packet[8]), number).is_none_or(|before| before < number)
+            };
+            for (number, (ingress, source, length, pops)) in steps.into_iter().enumerate() {
+                let mut bytes = packet(source, length, number as u16).to_vec();
+                bytes[9] = ingress as u8;
+                pushed += usize::from(queue.push(link(ingress), bytes.into()));
+                if pops && let Some(packet) = queue.pop() {
+                    popped += 1;
+                    prop_assert!(check(packet));
+                }
+            }
+            while let Some(packet) = queue.pop() {
+                popped += 1;
+                prop_assert!(check(packet));
+            }
+            prop_assert_eq!(pushed, popped);
+            prop_assert!(queue.lanes.is_empty() && queue.turns.is_empty() && queue.bytes == 0);
+        }
+    }
+}
