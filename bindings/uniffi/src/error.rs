@@ -177,7 +177,7 @@ impl From<SendError> for PhoneError {
         match error {
             SendError::TopicTooLong(_) => Self::invalid("topic", "a topic has at most 255 bytes"),
             SendError::TooLarge { limit, .. } => Self::TooLarge { limit: count(limit) },
-            SendError::QueueFull => Self::Busy,
+            SendError::QueueFull | SendError::IdInUse => Self::Busy,
             SendError::NotInOverlay | SendError::BadKey => Self::invalid("to", error),
             SendError::Closed => Self::Closed,
         }

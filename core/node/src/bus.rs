@@ -6,6 +6,7 @@
 //! doubled and out of order. They do not know about routes, keys or sealing: whoever runs them tells
 //! the sender which nodes can be reached, and the receiver which node a packet really came from.
 
+mod policy;
 mod receiver;
 mod sender;
 mod split;
@@ -13,10 +14,15 @@ mod split;
 mod tests;
 
 use std::net::Ipv6Addr;
+use std::time::Instant;
 
+use threephone_address::Target;
+
+pub use self::policy::{TopicAction, TopicPolicy, TopicPolicyError, TopicRule};
 pub(crate) use self::receiver::{Origin, Receiver, Wanted};
 pub(crate) use self::sender::{Draft, Event, Route, Sender};
 use crate::PublicKey;
+use crate::message::{Progress, SendState};
 use crate::wire::message::MessagePacket;
 
 /// A message packet on its way out.
@@ -30,4 +36,15 @@ pub(crate) struct Outgoing {
     pub(crate) key: Option<PublicKey>,
     /// What it says.
     pub(crate) packet: MessagePacket,
+}
+
+/// What is known of an outgoing message; see [`MessageInfo`](crate::message::MessageInfo).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Info {
+    pub(crate) to: Target,
+    pub(crate) state: SendState,
+    pub(crate) progress: Progress,
+    pub(crate) created: Instant,
+    pub(crate) deadline: Instant,
+    pub(crate) length: usize,
 }

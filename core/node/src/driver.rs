@@ -12,6 +12,7 @@
 mod answer;
 pub(crate) mod command;
 pub(crate) mod core;
+mod forward;
 mod inbox;
 mod link;
 pub(crate) mod listener;

@@ -18,12 +18,14 @@ use rand_core::SeedableRng;
 use threephone_address::Target;
 
 pub use self::action::{Action, Class, CloseReason};
-use crate::bus::{Draft, Receiver, Route, Sender, Wanted};
+use crate::bus::{Draft, Info, Receiver, Route, Sender, TopicPolicy, Wanted};
 pub use crate::data::DataCounters;
 use crate::data::DataPlane;
 use crate::identity::{RouterId, SecretKey};
 use crate::limits::Limits;
-use crate::message::{MessageId, ReceivedMessage, SendError, SendState};
+use crate::message::{
+    LONGEST_DEADLINE, MessageId, OutgoingMessage, ReceivedMessage, SendError, SendState,
+};
 use crate::router::{self, RouteLookup, Router, RouterConfig};
 pub use crate::router::{LookupState, QueryInfo, RouteInfo, RouterCounters};
 use crate::wire::frame::Packet;
@@ -166,17 +168,59 @@ impl Engine {
         payload: Bytes,
         now: Instant,
     ) -> Result<MessageId, SendError> {
-        let destination = to.address();
+        self.send_draft(OutgoingMessage { to, topic, payload, deadline: None }, now)
+    }
+
+    /// As [`Engine::send_message`], given up when its own deadline has passed.
+    pub fn send_draft(
+        &mut self,
+        message: OutgoingMessage,
+        now: Instant,
+    ) -> Result<MessageId, SendError> {
+        let OutgoingMessage { to, topic, payload, deadline } = message;
+        let patience = deadline.unwrap_or(LONGEST_DEADLINE).min(LONGEST_DEADLINE);
+        self.send(Draft { to, topic, payload, reply: None, patience }, now)
+    }
+
+    /// Answers a message that came from `to`: its id, no topic.
+    pub fn reply(
+        &mut self,
+        to: Target,
+        id: MessageId,
+        payload: Bytes,
+        now: Instant,
+    ) -> Result<(), SendError> {
+        let (topic, reply, patience) = (Bytes::new(), Some(id), LONGEST_DEADLINE);
+        self.send(Draft { to, topic, payload, reply, patience }, now).map(|_| ())
+    }
+
+    fn send(&mut self, draft: Draft, now: Instant) -> Result<MessageId, SendError> {
+        let destination = draft.to.address();
         if !crate::in_overlay(destination) {
             return Err(SendError::NotInOverlay);
         }
-        if to.key().is_some_and(|key| router::is_low_order(&key)) {
+        if draft.to.key().is_some_and(|key| router::is_low_order(&key)) {
             return Err(SendError::BadKey);
         }
         self.touch(now);
-        let draft = Draft { destination, key: to.key(), topic, payload };
         let route = self.route(destination);
         self.sender.send(draft, route, now)
+    }
+
+    /// Somebody waits for the reply of `from` to the message `id`: it comes as
+    /// [`Action::Reply`], once, and is no matter of the topic policy.
+    pub fn open_request(&mut self, id: MessageId, from: Ipv6Addr) {
+        self.receiver.open_request(id, from);
+    }
+
+    /// Nobody waits for that reply any more; what still comes is a message like others.
+    pub fn close_request(&mut self, id: MessageId, from: Ipv6Addr) {
+        self.receiver.close_request(id, from);
+    }
+
+    /// Who may send on which topic, for messages that begin from now on.
+    pub fn set_topic_policy(&mut self, policy: TopicPolicy) {
+        self.receiver.set_policy(policy);
     }
 
     /// Gives an outgoing message up. Its peer may have it nevertheless.
@@ -188,6 +232,11 @@ impl Engine {
     /// How far an outgoing message is; none when it is forgotten or never was.
     pub fn message_state(&self, id: MessageId) -> Option<SendState> {
         self.sender.state(id)
+    }
+
+    /// What is known of an outgoing message; none when it is forgotten or never was.
+    pub(crate) fn message_info(&self, id: MessageId) -> Option<Info> {
+        self.sender.info(id)
     }
 
     /// Takes the oldest whole message whose topic is wanted, and tells its sender.
@@ -208,6 +257,31 @@ impl Engine {
         let message = self.receiver.take(wanted, now)?;
         self.touch(now);
         Some(message)
+    }
+
+    /// A copy of what [`Engine::take_wanted`] would take; its sender is told all the same.
+    pub(crate) fn peek_wanted(
+        &mut self,
+        wanted: &Wanted<'_>,
+        now: Instant,
+    ) -> Option<ReceivedMessage> {
+        let message = self.receiver.peek(wanted)?;
+        self.touch(now);
+        Some(message)
+    }
+
+    /// Takes the oldest message of a topic for a service: its sender is not told that somebody
+    /// read it, unless [`Engine::tell_read`] follows.
+    pub(crate) fn take_untold(&mut self, topic: &Bytes, now: Instant) -> Option<ReceivedMessage> {
+        let message = self.receiver.take_untold(&Wanted::Topic(topic), now)?;
+        self.touch(now);
+        Some(message)
+    }
+
+    /// Tells the sender of a message that an application has it.
+    pub(crate) fn tell_read(&mut self, message: &ReceivedMessage, now: Instant) {
+        self.touch(now);
+        self.receiver.tell_read(message);
     }
 
     /// Somebody waits for messages of this topic: they have room when those of others have none.

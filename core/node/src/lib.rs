@@ -18,9 +18,13 @@ pub mod router;
 pub mod seal;
 pub mod wire;
 
+pub use bus::{TopicAction, TopicPolicy, TopicPolicyError, TopicRule};
 pub use endpoint::{Endpoint, EndpointError};
 pub use identity::{KeyFileError, RouterId, SecretKey, SharedSecret};
-pub use message::{MessageId, ReceivedMessage, SendError, SendState, TopicFilter};
+pub use message::{
+    MessageId, MessageInfo, OutgoingMessage, Progress, ReceivedMessage, SendError, SendState,
+    TopicFilter,
+};
 pub use node::{
     Events, Node, NodeConfig, NodeError, NodeEvent, PeerKind, PeerState, PeerStatus, QueryStatus,
     RouteStatus, Subscription,

@@ -1,11 +1,58 @@
-//! What an application sees of the message bus: received messages, states, filters, refusals.
+//! What an application sees of the message bus: drafts, received messages, states, filters,
+//! refusals.
 
 use std::net::Ipv6Addr;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use threephone_address::PublicKey;
+use threephone_address::{PublicKey, Target};
 
 pub use crate::wire::message::MessageId;
+
+/// The longest time a message is tried for, and the time if none is given (spec 8.3).
+pub const LONGEST_DEADLINE: Duration = Duration::from_secs(300);
+
+/// A message to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutgoingMessage {
+    /// For whom.
+    pub to: Target,
+    /// At most 255 bytes; may be empty.
+    pub topic: Bytes,
+    /// May be empty.
+    pub payload: Bytes,
+    /// How long it is tried before it is given up; none is [`LONGEST_DEADLINE`], and more is cut
+    /// to that.
+    pub deadline: Option<Duration>,
+}
+
+/// How many of a message's chunks have come how far; a message of no bytes has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Progress {
+    /// Not sent yet, or lost and to be sent again.
+    pub pending: usize,
+    /// Sent and not acknowledged.
+    pub sent: usize,
+    /// Acknowledged.
+    pub acked: usize,
+}
+
+/// What is known of an outgoing message, up to five minutes after its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageInfo {
+    /// For whom.
+    pub to: Target,
+    /// How far it is.
+    pub state: SendState,
+    /// How far its chunks are.
+    pub progress: Progress,
+    /// When it was queued, by the clock of the node's start.
+    pub created: SystemTime,
+    /// When it is or would have been given up.
+    pub deadline: SystemTime,
+    /// Bytes of the payload.
+    pub length: usize,
+}
 
 /// A whole message as it was handed over by another node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +69,7 @@ pub struct ReceivedMessage {
     pub destination: Ipv6Addr,
     /// What was sent; may be empty.
     pub payload: Bytes,
-    /// Whether it answers a message of ours.
+    /// Whether it answers a message of ours; its id is then that message's.
     pub reply: bool,
 }
 
@@ -71,6 +118,9 @@ pub enum SendError {
     /// The key is one with which no secret can be shared.
     #[error("the public key is not usable")]
     BadKey,
+    /// A message or reply with this id is on its way to the same node already.
+    #[error("a message with this id is on its way already; wait until it has ended")]
+    IdInUse,
     /// The node is closed.
     #[error("the node is closed")]
     Closed,

@@ -18,7 +18,10 @@ pub use self::status::{
     NodeError, NodeEvent, PeerKind, PeerState, PeerStatus, QueryStatus, RouteStatus,
 };
 pub use self::stream::{Events, Subscription};
-use crate::driver::command::{COMMANDS, CancelGuard, Command, INPUTS, Patience, Released};
+use crate::bus::TopicPolicy;
+use crate::driver::command::{
+    COMMANDS, Command, Handover, INPUTS, Patience, ReleaseGuard, Released, Taking,
+};
 use crate::driver::core::{Core, CoreParts, Inlets};
 use crate::driver::listener;
 use crate::driver::peer::Peers;
@@ -26,7 +29,9 @@ use crate::endpoint::Endpoint;
 use crate::engine::{Engine, EngineConfig};
 use crate::identity::SecretKey;
 use crate::limits::Limits;
-use crate::message::{MessageId, ReceivedMessage, SendError, SendState, TopicFilter};
+use crate::message::{
+    MessageId, MessageInfo, OutgoingMessage, ReceivedMessage, SendError, SendState, TopicFilter,
+};
 use crate::power::{Power, PowerMode, PowerPolicy};
 use crate::prefix::Prefix;
 use crate::router::RouterCounters;
@@ -50,6 +55,8 @@ pub struct NodeConfig {
     pub power: PowerPolicy,
     /// What strangers can make grow, and how far.
     pub limits: Limits,
+    /// Who may send messages on which topic; by default anybody on any.
+    pub topic_policy: TopicPolicy,
 }
 
 impl NodeConfig {
@@ -62,6 +69,7 @@ impl NodeConfig {
             public_peers: Vec::new(),
             power: PowerPolicy::default(),
             limits: Limits::default(),
+            topic_policy: TopicPolicy::default(),
         }
     }
 }
@@ -98,7 +106,9 @@ impl Node {
         let power = Power::new(config.power, now);
         let (secret, limits) = (config.secret, config.limits);
         let (router_random, seed) = (random()?, random()?);
-        let engine = Engine::new(EngineConfig { secret, router_random, seed, limits }, now);
+        let (policy, limit) = (config.topic_policy, limits.bus.message_bytes);
+        let mut engine = Engine::new(EngineConfig { secret, router_random, seed, limits }, now);
+        engine.set_topic_policy(policy.clone());
         let (listeners, listening) = open_listeners(&config.listen)?;
         // From here on nothing can fail.
         let (commands, command_inlet) = mpsc::channel(COMMANDS);
@@ -124,6 +134,8 @@ impl Node {
             engine,
             peers,
             power,
+            policy,
+            limit,
             events,
             inputs,
             released,
@@ -211,8 +223,53 @@ impl Node {
         payload: Bytes,
     ) -> Result<MessageId, SendError> {
         let topic = Bytes::copy_from_slice(topic);
-        let answer = self.ask(|reply| Command::Send { to, topic, payload, reply }).await;
+        self.send_draft(OutgoingMessage { to, topic, payload, deadline: None }).await
+    }
+
+    /// As [`Node::send`], given up when its own deadline has passed.
+    pub async fn send_draft(&self, message: OutgoingMessage) -> Result<MessageId, SendError> {
+        let answer = self.ask(|reply| Command::Send { message, reply }).await;
         answer.unwrap_or(Err(SendError::Closed))
+    }
+
+    /// Sends a message and waits at most `timeout` for the other application's reply, which goes to
+    /// nobody else and is no matter of the topic policy. Gives the id, and the reply if one came; the
+    /// message goes on until its deadline, and a reply that comes later is a message like others.
+    pub async fn send_for_reply(
+        &self,
+        message: OutgoingMessage,
+        timeout: Duration,
+    ) -> Result<(MessageId, Option<ReceivedMessage>), SendError> {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.ask(|reply| Command::Request { message, reply, answer }).await;
+        let id = sent.unwrap_or(Err(SendError::Closed))?;
+        let _guard = ReleaseGuard::new(Released::Request(id), self.released.clone());
+        let answer = tokio::time::timeout(timeout, answered).await;
+        Ok((id, answer.ok().and_then(Result::ok).and_then(Handover::take)))
+    }
+
+    /// Answers a message with its id, as the other application may be waiting for it: no topic.
+    ///
+    /// # Errors
+    /// [`SendError::IdInUse`] while an answer to it is on its way; otherwise as [`Node::send`].
+    pub async fn reply(&self, to: Target, id: MessageId, payload: Bytes) -> Result<(), SendError> {
+        let answer = self.ask(|reply| Command::Respond { to, id, payload, reply }).await;
+        answer.unwrap_or(Err(SendError::Closed))
+    }
+
+    /// What is known of an outgoing message; none when it is forgotten or never was.
+    pub async fn message_info(&self, id: MessageId) -> Option<MessageInfo> {
+        self.ask(|reply| Command::Info { id, reply }).await.flatten()
+    }
+
+    /// Who may send on which topic; the default once the node is closed.
+    pub async fn topic_policy(&self) -> TopicPolicy {
+        self.ask(|reply| Command::Policy { reply }).await.unwrap_or_default()
+    }
+
+    /// Changes who may send on which topic, for messages that begin from now on.
+    pub async fn set_topic_policy(&self, policy: TopicPolicy) {
+        let _ = self.ask(|reply| Command::SetPolicy { policy, reply }).await; // closed: no matter
     }
 
     /// Waits until the other node has the message, or it was given up, at most `timeout`;
@@ -236,7 +293,7 @@ impl Node {
         timeout: Duration,
     ) -> Result<SendState, SendError> {
         let id = self.send(to, topic, payload).await?;
-        let mut guard = CancelGuard::new(id, self.released.clone());
+        let mut guard = ReleaseGuard::new(Released::Outgoing(id), self.released.clone());
         let state = self.wait(id, timeout).await;
         if state != SendState::Pending {
             guard.disarm();
@@ -252,9 +309,24 @@ impl Node {
     /// Takes the oldest waiting message that `filter` lets through, waiting at most `timeout`.
     /// Topics that somebody subscribed to are never let through. Cancelling loses nothing.
     pub async fn receive(&self, filter: TopicFilter, timeout: Duration) -> Option<ReceivedMessage> {
+        self.read(filter, Taking::Take, timeout).await
+    }
+
+    /// As [`Node::receive`], but the message stays where it is and the next reader gets it again.
+    /// Its sender is told that it was read all the same, as by older nodes.
+    pub async fn peek(&self, filter: TopicFilter, timeout: Duration) -> Option<ReceivedMessage> {
+        self.read(filter, Taking::Peek, timeout).await
+    }
+
+    async fn read(
+        &self,
+        filter: TopicFilter,
+        taking: Taking,
+        timeout: Duration,
+    ) -> Option<ReceivedMessage> {
         let ask = |wait| {
             let filter = filter.clone();
-            self.ask(move |reply| Command::Receive { filter, wait, reply })
+            self.ask(move |reply| Command::Receive { filter, taking, wait, reply })
         };
         // Asked without patience first: an answer takes its time even when nothing is to be
         // waited for, and must not lose against a timeout of zero.

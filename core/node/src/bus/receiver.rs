@@ -11,7 +11,7 @@ mod completed;
 mod pending;
 mod ready;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use self::completed::Completed;
 use self::pending::Pending;
 use self::ready::Ready;
 pub(crate) use self::ready::Wanted;
-use super::Outgoing;
+use super::{Outgoing, TopicPolicy};
 use crate::PublicKey;
 use crate::data::subnet_bits;
 use crate::limits::BusLimits;
@@ -75,6 +75,11 @@ pub(crate) struct Receiver {
     sources: HashMap<u64, Source>,
     completed: Completed,
     ready: Ready,
+    policy: TopicPolicy,
+    /// Messages of ours to which somebody here waits for a reply.
+    requests: HashSet<Key>,
+    /// Whole replies to those.
+    replies: VecDeque<ReceivedMessage>,
     news: VecDeque<Bytes>,
     out: VecDeque<Outgoing>,
 }
@@ -90,6 +95,9 @@ impl Receiver {
             sources: HashMap::new(),
             completed: Completed::default(),
             ready: Ready::default(),
+            policy: TopicPolicy::default(),
+            requests: HashSet::new(),
+            replies: VecDeque::new(),
             news: VecDeque::new(),
             out: VecDeque::new(),
         }
@@ -105,17 +113,42 @@ impl Receiver {
         self.news.pop_front()
     }
 
-    /// INIT, CHUNK, DONE and ABORTED; anything else is not for this side.
+    /// The next reply that somebody waits for.
+    pub(crate) fn poll_reply(&mut self) -> Option<ReceivedMessage> {
+        self.replies.pop_front()
+    }
+
+    /// Who may send on which topic, for messages that begin from now on.
+    pub(crate) fn set_policy(&mut self, policy: TopicPolicy) {
+        self.policy = policy;
+    }
+
+    /// Somebody waits for a reply to `id` from the /64 of `from`.
+    pub(crate) fn open_request(&mut self, id: MessageId, from: Ipv6Addr) {
+        self.requests.insert((subnet_bits(from), id));
+    }
+
+    /// Nobody waits any more.
+    pub(crate) fn close_request(&mut self, id: MessageId, from: Ipv6Addr) {
+        self.requests.remove(&(subnet_bits(from), id));
+    }
+
+    /// INIT, CHUNK, DONE and ABORTED; anything else is not for this side. A reply is to be handed
+    /// in only if this node has sent the message it answers to where it comes from.
     pub(crate) fn handle(&mut self, origin: Origin, packet: MessagePacket, now: Instant) {
         let id = packet.id;
         let key = (subnet_bits(origin.source), id);
+        if matches!(packet.body, MessageBody::Init { reply: true, .. })
+            && self.requests.contains(&key)
+        {
+            // Only from this node to itself is the message it answers one that came from there.
+            self.completed.remove(&key);
+        }
         let repeated = self.completed.contains(&key);
         match packet.body {
-            // This node asks for no replies yet, so every reply is one nobody asked for.
-            MessageBody::Init { reply: true, .. } => {}
             MessageBody::Init { length, topic, reply } => {
                 let topic_length = topic.len() as u8; // as decoded, from one byte
-                if repeated || self.begin(key, origin, length, topic, now) {
+                if repeated || self.begin(key, origin, (length, reply), topic, now) {
                     self.answer(origin, id, MessageBody::InitAck { length, topic_length, reply });
                 }
             }
@@ -149,6 +182,31 @@ impl Receiver {
 
     /// Takes the oldest message that is wanted, and tells its sender.
     pub(crate) fn take(&mut self, wanted: &Wanted<'_>, now: Instant) -> Option<ReceivedMessage> {
+        let message = self.take_untold(wanted, now)?;
+        self.tell_read(&message);
+        Some(message)
+    }
+
+    /// A copy of what [`Receiver::take`] would take; its sender is told all the same.
+    pub(crate) fn peek(&mut self, wanted: &Wanted<'_>) -> Option<ReceivedMessage> {
+        let message = self.ready.peek(wanted)?.clone();
+        self.tell_read(&message);
+        Some(message)
+    }
+
+    /// Tells the sender of a message that an application has it.
+    pub(crate) fn tell_read(&mut self, message: &ReceivedMessage) {
+        let (source, destination) = (message.source, message.destination);
+        let origin = Origin { source, destination, key: message.source_key };
+        self.answer(origin, message.id, MessageBody::Read);
+    }
+
+    /// Takes the oldest message that is wanted; its sender is told only that it arrived.
+    pub(crate) fn take_untold(
+        &mut self,
+        wanted: &Wanted<'_>,
+        now: Instant,
+    ) -> Option<ReceivedMessage> {
         let message = self.ready.take(wanted)?;
         let size = message.payload.len();
         let subnet = subnet_bits(message.source);
@@ -157,9 +215,6 @@ impl Receiver {
             source.ready_bytes = source.ready_bytes.saturating_sub(size);
         }
         self.drop_idle(subnet);
-        let (source, destination) = (message.source, message.destination);
-        let origin = Origin { source, destination, key: message.source_key };
-        self.answer(origin, message.id, MessageBody::Read);
         self.unblock(now);
         Some(message)
     }
@@ -182,12 +237,24 @@ impl Receiver {
 
     /// Opens a pending message; false when it is refused. A repeat changes nothing: its chunks are
     /// those that came already.
-    fn begin(&mut self, key: Key, origin: Origin, length: u64, topic: Bytes, now: Instant) -> bool {
+    fn begin(
+        &mut self,
+        key: Key,
+        origin: Origin,
+        (length, reply): (u64, bool),
+        topic: Bytes,
+        now: Instant,
+    ) -> bool {
         if length > self.limits.message_bytes as u64 {
             return false;
         }
+        // Only what somebody waits for is beyond the policy: a flag alone opens no door.
+        let is_awaited = reply && self.requests.contains(&key);
+        if !is_awaited && !self.policy.allows(&topic, origin.source) {
+            return false;
+        }
         if let Some(pending) = self.pending.get(&key) {
-            if pending.length == length && pending.topic == topic {
+            if pending.length == length && pending.topic == topic && pending.reply == reply {
                 return true;
             }
             self.forget_pending(key);
@@ -202,7 +269,7 @@ impl Receiver {
         source.pending = source.pending.saturating_add(1);
         let (chunks, topic) = (BTreeMap::new(), Bytes::copy_from_slice(&topic));
         let (bytes, done, begun, blocked) = (0, None, now, false);
-        let pending = Pending { origin, length, topic, chunks, bytes, done, begun, blocked };
+        let pending = Pending { origin, length, topic, reply, chunks, bytes, done, begun, blocked };
         self.pending.insert(key, pending);
         if self.aging.len() > self.pending.len().saturating_mul(2).saturating_add(1024) {
             let live = &self.pending;
@@ -274,8 +341,16 @@ impl Receiver {
         if count != chunks || last != chunks || pending.bytes != pending.length {
             return;
         }
+        let is_awaited = pending.reply && self.requests.contains(&key);
+        if pending.reply
+            && !is_awaited
+            && !self.policy.allows(&pending.topic, pending.origin.source)
+        {
+            self.forget_pending(key); // whoever waited has gone meanwhile
+            return;
+        }
         let size = usize::try_from(pending.length).unwrap_or(usize::MAX);
-        if !self.has_room(key.0, &pending.topic, size) {
+        if !is_awaited && !self.has_room(key.0, &pending.topic, size) {
             let few = self.blocked.len() < self.limits.pending;
             if let Some(pending) = self.pending.get_mut(&key)
                 && few
@@ -292,27 +367,32 @@ impl Receiver {
             }
             return;
         };
-        let (origin, topic) = (pending.origin, pending.topic.clone());
-        self.forget_pending(key);
-        self.completed.insert(key, &self.limits, now);
-        self.make_ready(key, origin, topic, payload);
-        self.answer(origin, key.1, MessageBody::DoneAck { chunks, hash });
-    }
-
-    fn make_ready(&mut self, key: Key, origin: Origin, topic: Bytes, payload: Bytes) {
-        let source = self.sources.entry(key.0).or_default();
-        source.ready = source.ready.saturating_add(1);
-        source.ready_bytes = source.ready_bytes.saturating_add(payload.len());
-        self.news.push_back(topic.clone());
+        let origin = pending.origin;
         let message = ReceivedMessage {
             id: key.1,
-            topic,
+            topic: pending.topic.clone(),
             source: origin.source,
             source_key: origin.key,
             destination: origin.destination,
             payload,
-            reply: false,
+            reply: pending.reply,
         };
+        self.forget_pending(key);
+        self.completed.insert(key, &self.limits, now);
+        if is_awaited {
+            self.requests.remove(&key);
+            self.replies.push_back(message);
+        } else {
+            self.make_ready(key, message);
+        }
+        self.answer(origin, key.1, MessageBody::DoneAck { chunks, hash });
+    }
+
+    fn make_ready(&mut self, key: Key, message: ReceivedMessage) {
+        let source = self.sources.entry(key.0).or_default();
+        source.ready = source.ready.saturating_add(1);
+        source.ready_bytes = source.ready_bytes.saturating_add(message.payload.len());
+        self.news.push_back(message.topic.clone());
         self.ready.push(message);
     }
 

@@ -15,27 +15,25 @@ mod outgoing;
 mod search;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
+use threephone_address::Target;
 
 use self::ended::Ended;
 use self::flow::Flow;
 pub(crate) use self::flow::Route;
 use self::outgoing::{Due, Message};
-use super::Outgoing;
-use crate::PublicKey;
+use super::{Info, Outgoing};
 use crate::data::subnet_bits;
 use crate::limits::BusLimits;
 use crate::message::{SendError, SendState};
 use crate::wire::message::{MessageBody, MessageId, MessagePacket};
 
-/// When a sender gives up (spec 8.3).
-const PATIENCE: Duration = Duration::from_secs(300);
 /// Messages of one flow under way at once. Receivers bound the same thing.
 const ACTIVE: usize = 256;
 /// Bytes of those, unless it is one message alone: what receivers surely have room for.
@@ -48,10 +46,13 @@ const IDLE_FLOWS: usize = 1024;
 /// A message as the caller gives it.
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
-    pub(crate) destination: Ipv6Addr,
-    pub(crate) key: Option<PublicKey>,
+    pub(crate) to: Target,
     pub(crate) topic: Bytes,
     pub(crate) payload: Bytes,
+    /// The message it answers, whose id it then has.
+    pub(crate) reply: Option<MessageId>,
+    /// When it is given up.
+    pub(crate) patience: Duration,
 }
 
 /// What the sender tells.
@@ -79,7 +80,8 @@ pub(crate) struct Sender {
     /// Flows that may have something to send.
     dirty: Vec<u64>,
     timers: BinaryHeap<Reverse<(Instant, Timer)>>,
-    aging: VecDeque<(Instant, MessageId)>,
+    /// When each message is given up.
+    expiry: BTreeSet<(Instant, MessageId)>,
     ended: Ended,
     out: VecDeque<Outgoing>,
     events: VecDeque<Event>,
@@ -96,7 +98,7 @@ impl Sender {
             flows: HashMap::new(),
             dirty: Vec::new(),
             timers: BinaryHeap::new(),
-            aging: VecDeque::new(),
+            expiry: BTreeSet::new(),
             out: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -121,13 +123,20 @@ impl Sender {
         if full {
             return Err(SendError::QueueFull);
         }
-        let mut id = MessageId([0; 8]);
-        self.random.fill_bytes(&mut id.0);
-        let subnet = subnet_bits(draft.destination);
-        let destination = draft.destination;
+        let id = draft.reply.unwrap_or_else(|| {
+            let mut id = MessageId([0; 8]);
+            self.random.fill_bytes(&mut id.0);
+            id
+        });
+        if self.messages.contains_key(&id) {
+            return Err(SendError::IdInUse);
+        }
+        let destination = draft.to.address();
+        let subnet = subnet_bits(destination);
         self.bytes += length;
-        self.messages.insert(id, Message::new(draft, now));
-        self.aging.push_back((now + PATIENCE, id));
+        let message = Message::new(draft, now);
+        self.expiry.insert((message.expires, id));
+        self.messages.insert(id, message);
         let flow = self.flows.entry(subnet).or_insert_with(|| Flow::new(destination, now));
         flow.destination = destination;
         flow.queue.push_back(id);
@@ -147,7 +156,19 @@ impl Sender {
         if self.messages.contains_key(&id) {
             return Some(SendState::Pending);
         }
-        self.ended.state(id)
+        self.ended.info(id).map(|info| info.state)
+    }
+
+    pub(crate) fn info(&self, id: MessageId) -> Option<Info> {
+        let message = self.messages.get(&id).map(|message| message.info(SendState::Pending));
+        message.or_else(|| self.ended.info(id))
+    }
+
+    /// Whether a message with this id is on its way to `subnet` or was, as far as is remembered:
+    /// only then can anything from there be an answer to it.
+    pub(crate) fn has_sent(&self, id: MessageId, subnet: u64) -> bool {
+        let begun = |message: &Message| message.subnet == subnet && message.has_begun();
+        self.messages.get(&id).is_some_and(begun) || self.ended.contains(id, subnet)
     }
 
     /// An address in a /64 that messages go to, if any do.
@@ -225,9 +246,9 @@ impl Sender {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let front = |queue: &VecDeque<(Instant, MessageId)>| queue.front().map(|(at, _)| *at);
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        [timer, front(&self.aging), self.ended.poll_timeout()].into_iter().flatten().min()
+        let expiry = self.expiry.first().map(|(at, _)| *at);
+        [timer, expiry, self.ended.poll_timeout()].into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
@@ -246,8 +267,9 @@ impl Sender {
                 Timer::Lookup(subnet) => self.search_due(subnet, at, now),
             }
         }
-        while let Some((_, id)) = self.aging.pop_front_if(|(at, _)| *at <= now) {
-            self.abort(id, now);
+        while let Some(first) = self.expiry.first().copied().filter(|(at, _)| *at <= now) {
+            self.expiry.remove(&first);
+            self.abort(first.1, now);
         }
         self.ended.expire(now);
     }
@@ -357,6 +379,7 @@ impl Sender {
 
     fn end(&mut self, id: MessageId, state: SendState, now: Instant) {
         let Some(message) = self.messages.remove(&id) else { return };
+        self.expiry.remove(&(message.expires, id));
         let length = message.payload.len();
         self.bytes = self.bytes.saturating_sub(length);
         if let Some(flow) = self.flows.get_mut(&message.subnet) {
@@ -373,18 +396,14 @@ impl Sender {
             self.flows.remove(&message.subnet);
         }
         self.sweep(message.subnet);
-        self.ended.insert(id, state, message.subnet, now);
+        self.ended.insert(id, message.info(state), message.subnet, now);
         self.events.push_back(Event::State { id, state });
     }
 
-    /// What is left of ended messages in queues goes now and then: always at the front, and
-    /// everywhere when most of a queue is leftovers, so that it costs little for each.
+    /// What is left of ended messages in queues goes when most of a queue is leftovers, so that it
+    /// costs little for each.
     fn sweep(&mut self, subnet: u64) {
         let messages = &self.messages;
-        while self.aging.pop_front_if(|(_, id)| !messages.contains_key(id)).is_some() {}
-        if self.aging.len() > messages.len() * 2 + 1024 {
-            self.aging.retain(|(_, id)| messages.contains_key(id));
-        }
         if let Some(flow) = self.flows.get_mut(&subnet)
             && flow.queue.len() > flow.messages * 2 + 64
         {
@@ -396,6 +415,6 @@ impl Sender {
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         let flows = self.flows.values().map(|flow| flow.queue.len() + flow.ready.len());
-        self.aging.len() + self.timers.len() + flows.sum::<usize>()
+        self.expiry.len() + self.timers.len() + flows.sum::<usize>()
     }
 }

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
+use threephone_address::Target;
 
 use super::{Draft, Event, Origin, Outgoing, Receiver, Route, Sender, Wanted};
 use crate::SecretKey;
 use crate::limits::BusLimits;
-use crate::message::{MessageId, ReceivedMessage, SendState};
+use crate::message::{LONGEST_DEADLINE, MessageId, ReceivedMessage, SendState};
 use crate::wire::message::{MessageBody, MessagePacket};
 
 const ANN: Ipv6Addr = Ipv6Addr::new(0x400, 1, 1, 1, 0, 0, 0, 1);
@@ -78,9 +79,7 @@ impl World {
     }
 
     fn send(&mut self, payload: Vec<u8>) -> MessageId {
-        let (topic, payload) = (Bytes::from_static(b"topic"), Bytes::from(payload));
-        let draft = Draft { destination: BEN, key: None, topic, payload };
-        self.sender.send(draft, Route::Exists, self.now).unwrap()
+        self.sender.send(draft(b"topic", payload), Route::Exists, self.now).unwrap()
     }
 
     fn post(&mut self, to_ben: bool, packet: &MessagePacket) {
@@ -167,6 +166,16 @@ impl World {
     fn run(&mut self, count: usize) {
         while !self.is_over(count) && self.step(Duration::from_secs(400)) {}
         self.settle();
+    }
+}
+
+fn draft(topic: &'static [u8], payload: Vec<u8>) -> Draft {
+    Draft {
+        to: Target::Address(BEN),
+        topic: Bytes::from_static(topic),
+        payload: payload.into(),
+        reply: None,
+        patience: LONGEST_DEADLINE,
     }
 }
 
@@ -341,8 +350,7 @@ fn messages_given_up_leave_nothing_behind() {
     let stuck = world.send(b"stuck".to_vec());
     world.sender.set_route(crate::data::subnet_bits(BEN), Route::None, world.now);
     for _ in 0..10_000 {
-        let (topic, payload) = (Bytes::new(), Bytes::from_static(b"given up"));
-        let draft = Draft { destination: BEN, key: None, topic, payload };
+        let draft = draft(b"", b"given up".to_vec());
         let id = world.sender.send(draft, Route::None, world.now).unwrap();
         world.sender.cancel(id, world.now);
         assert!(world.sender.held() < 2000, "{}", world.sender.held());
@@ -378,12 +386,6 @@ fn an_announcement_of_2_to_the_60_bytes_costs_nothing() {
     let (receiver, answers) = answers(vec![(ANN, init(1 << 60))]);
     assert!(answers.is_empty());
     assert_eq!(receiver.poll_timeout(), None, "nothing is kept");
-}
-
-#[test]
-fn a_reply_nobody_asked_for_is_refused() {
-    let reply = MessageBody::Init { length: 5, topic: Bytes::new(), reply: true };
-    assert!(answers(vec![(ANN, reply), (ANN, chunk(0, 0, b"hello"))]).1.is_empty());
 }
 
 #[test]

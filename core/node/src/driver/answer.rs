@@ -2,32 +2,47 @@
 
 use std::time::Instant;
 
-use super::command::{Command, Patience, Reply};
+use super::command::{Command, Handover, Patience, Reply, Taking};
 use super::core::Core;
+use super::inbox::Engine;
+use crate::bus::TopicPolicy;
 use crate::engine::{QueryInfo, RouteInfo};
-use crate::message::{MessageId, SendState};
+use crate::message::{
+    MessageId, MessageInfo, OutgoingMessage, ReceivedMessage, SendError, SendState,
+};
 use crate::node::{QueryStatus, RouteStatus};
 
 impl Core {
     pub(super) fn handle_command(&mut self, command: Command, now: Instant) {
         match command {
-            Command::Send { to, topic, payload, reply } => {
-                let sent = self.engine.send_message(to, topic, payload, now);
+            Command::Send { message, reply } => {
+                let sent = self.engine.send_draft(message, now);
                 // Whoever left before hearing the id cannot want the message sent.
                 if let Err(Ok(id)) = reply.send(sent) {
                     self.engine.cancel_message(id, now);
                 }
             }
+            Command::Request { message, reply, answer } => {
+                self.request(message, reply, answer, now)
+            }
+            Command::Respond { to, id, payload, reply } => {
+                drop(reply.send(self.engine.reply(to, id, payload, now)));
+            }
+            Command::Info { id, reply } => drop(reply.send(self.message_info(id))),
+            Command::Policy { reply } => drop(reply.send(TopicPolicy::clone(&self.policy))),
+            Command::SetPolicy { policy, reply } => {
+                self.engine.set_topic_policy(policy.clone());
+                self.policy = policy;
+                self.deliverable = true; // a topic may have a service now
+                let _ = reply.send(()); // who left does not want to know
+            }
             Command::Wait { id, reply } => self.wait(id, reply),
             Command::Cancel { id } => self.engine.cancel_message(id, now),
-            Command::Receive { filter, wait, reply } => {
-                let engine = &mut self.engine;
-                match self.inbox.find(&filter, &mut |wanted| engine.take_wanted(wanted, now)) {
-                    Some(message) => {
-                        // Dropped unread, the hand-over brings the message back.
-                        drop(reply.send(Some(self.inbox.hand_over(message))));
-                    }
-                    None if wait == Patience::Waits => self.inbox.park(filter, reply),
+            Command::Receive { filter, taking, wait, reply } => {
+                match self.inbox.find(&filter, taking, &mut Engine(&mut self.engine, now)) {
+                    // Dropped unread, the hand-over brings the message back.
+                    Some(message) => drop(reply.send(Some(self.inbox.hand_over(message, taking)))),
+                    None if wait == Patience::Waits => self.inbox.park(filter, taking, reply),
                     None => drop(reply.send(None)),
                 }
             }
@@ -68,6 +83,57 @@ impl Core {
                 let _ = reply.send(self.peers.mode()); // who left does not want to know
             }
         }
+    }
+
+    /// Sends a message whose reply goes to `answer` and to nobody else.
+    fn request(
+        &mut self,
+        message: OutgoingMessage,
+        reply: Reply<Result<MessageId, SendError>>,
+        answer: Reply<Handover>,
+        now: Instant,
+    ) {
+        let to = message.to.address();
+        let sent = self.engine.send_draft(message, now);
+        if let Ok(id) = sent {
+            self.engine.open_request(id, to);
+            self.requests.insert(id, (to, answer));
+        }
+        if let Err(Ok(id)) = reply.send(sent) {
+            self.close_request(id);
+            self.engine.cancel_message(id, now);
+        }
+    }
+
+    /// Nobody waits for this reply any more, or none will come.
+    pub(super) fn close_request(&mut self, id: MessageId) {
+        if let Some((from, _)) = self.requests.remove(&id) {
+            self.engine.close_request(id, from);
+        }
+    }
+
+    pub(super) fn answer_request(&mut self, message: ReceivedMessage) {
+        if let Some((_, answer)) = self.requests.remove(&message.id) {
+            // A reader who left in this moment gives it back by dropping it.
+            drop(answer.send(self.inbox.hand_over(message, Taking::Take)));
+        }
+    }
+
+    fn message_info(&self, id: MessageId) -> Option<MessageInfo> {
+        let info = self.engine.message_info(id)?;
+        let (instant, time) = self.started;
+        let by_clock = |at: Instant| match at.checked_duration_since(instant) {
+            Some(after) => time + after,
+            None => time - instant.saturating_duration_since(at),
+        };
+        Some(MessageInfo {
+            to: info.to,
+            state: info.state,
+            progress: info.progress,
+            created: by_clock(info.created),
+            deadline: by_clock(info.deadline),
+            length: info.length,
+        })
     }
 
     fn wait(&mut self, id: MessageId, reply: Reply<SendState>) {

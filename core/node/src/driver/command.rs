@@ -8,8 +8,11 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::LinkId;
+use crate::bus::TopicPolicy;
 use crate::endpoint::Endpoint;
-use crate::message::{MessageId, ReceivedMessage, SendError, SendState, TopicFilter};
+use crate::message::{
+    MessageId, MessageInfo, OutgoingMessage, ReceivedMessage, SendError, SendState, TopicFilter,
+};
 use crate::node::{NodeError, PeerStatus, QueryStatus, RouteStatus, Subscription};
 use crate::power::{PowerMode, PowerPolicy};
 use crate::router::RouterCounters;
@@ -24,10 +27,33 @@ pub(crate) const INPUTS: usize = 64;
 /// From the handle.
 pub(crate) enum Command {
     Send {
-        to: Target,
-        topic: Bytes,
-        payload: Bytes,
+        message: OutgoingMessage,
         reply: Reply<Result<MessageId, SendError>>,
+    },
+    /// Sends, and waits for the other application's answer until `answer` is dropped. Dropped by
+    /// the core, there will be none.
+    Request {
+        message: OutgoingMessage,
+        reply: Reply<Result<MessageId, SendError>>,
+        answer: Reply<Handover>,
+    },
+    /// Answers a message that came from `to`.
+    Respond {
+        to: Target,
+        id: MessageId,
+        payload: Bytes,
+        reply: Reply<Result<(), SendError>>,
+    },
+    Info {
+        id: MessageId,
+        reply: Reply<Option<MessageInfo>>,
+    },
+    Policy {
+        reply: Reply<TopicPolicy>,
+    },
+    SetPolicy {
+        policy: TopicPolicy,
+        reply: Reply<()>,
     },
     Wait {
         id: MessageId,
@@ -36,9 +62,10 @@ pub(crate) enum Command {
     Cancel {
         id: MessageId,
     },
-    /// Takes a waiting message. If there is none: an answer at once, or when one comes.
+    /// Gives a waiting message. If there is none: an answer at once, or when one comes.
     Receive {
         filter: TopicFilter,
+        taking: Taking,
         wait: Patience,
         reply: Reply<Option<Handover>>,
     },
@@ -89,6 +116,13 @@ pub(crate) enum Patience {
     Waits,
 }
 
+/// Whether a message that is read stays in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taking {
+    Take,
+    Peek,
+}
+
 /// From links, listeners and diallers.
 pub(crate) enum Input {
     Packets { link: LinkId, packets: Vec<Packet> },
@@ -104,6 +138,10 @@ pub(crate) enum Released {
     Message(ReceivedMessage),
     /// An outgoing message nobody waits for any more.
     Outgoing(MessageId),
+    /// A request whose reply nobody waits for any more.
+    Request(MessageId),
+    /// What a service behind a topic said to a message; none when it could not be asked.
+    Forwarded { message: ReceivedMessage, answer: Option<Bytes> },
     /// A subscription took messages and has room again.
     Room,
 }
@@ -112,12 +150,18 @@ pub(crate) enum Released {
 /// back, so that a cancelled call loses nothing.
 pub(crate) struct Handover {
     message: Option<ReceivedMessage>,
-    back: mpsc::UnboundedSender<Released>,
+    /// None for a copy.
+    back: Option<mpsc::UnboundedSender<Released>>,
 }
 
 impl Handover {
     pub(crate) fn new(message: ReceivedMessage, back: mpsc::UnboundedSender<Released>) -> Self {
-        Self { message: Some(message), back }
+        Self { message: Some(message), back: Some(back) }
+    }
+
+    /// A message that stays where it is, too.
+    pub(crate) fn copy(message: ReceivedMessage) -> Self {
+        Self { message: Some(message), back: None }
     }
 
     pub(crate) fn take(mut self) -> Option<ReceivedMessage> {
@@ -127,33 +171,33 @@ impl Handover {
 
 impl Drop for Handover {
     fn drop(&mut self) {
-        if let Some(message) = self.message.take() {
+        if let (Some(message), Some(back)) = (self.message.take(), &self.back) {
             // Fails only when the node is closed, and then nobody can receive anyway.
-            let _ = self.back.send(Released::Message(message));
+            let _ = back.send(Released::Message(message));
         }
     }
 }
 
-/// Gives an outgoing message up when dropped, unless disarmed.
-pub(crate) struct CancelGuard {
-    id: Option<MessageId>,
+/// Tells the core something when dropped, unless disarmed: that nobody waits any more.
+pub(crate) struct ReleaseGuard {
+    release: Option<Released>,
     core: mpsc::UnboundedSender<Released>,
 }
 
-impl CancelGuard {
-    pub(crate) fn new(id: MessageId, core: mpsc::UnboundedSender<Released>) -> Self {
-        Self { id: Some(id), core }
+impl ReleaseGuard {
+    pub(crate) fn new(release: Released, core: mpsc::UnboundedSender<Released>) -> Self {
+        Self { release: Some(release), core }
     }
 
     pub(crate) fn disarm(&mut self) {
-        self.id = None;
+        self.release = None;
     }
 }
 
-impl Drop for CancelGuard {
+impl Drop for ReleaseGuard {
     fn drop(&mut self) {
-        if let Some(id) = self.id.take() {
-            let _ = self.core.send(Released::Outgoing(id)); // a closed node has given it up already
+        if let Some(release) = self.release.take() {
+            let _ = self.core.send(release); // a closed node has given it up already
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use threephone_address::PublicKey;
 use tokio::net::TcpStream;
@@ -16,12 +16,14 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::command::{Command, Input, Released, Reply};
-use super::inbox::Inbox;
+use super::command::{Command, Handover, Input, Released, Reply};
+use super::forward::Forwards;
+use super::inbox::{self, Inbox, Told};
 use super::link::Link;
 use super::listener;
 use super::outbox::{Ingress, Pushed};
 use super::peer::{Counters, Peers};
+use crate::bus::TopicPolicy;
 use crate::endpoint::Endpoint;
 use crate::engine::{Action, Class, Engine};
 use crate::message::{MessageId, SendState};
@@ -45,6 +47,9 @@ pub(crate) struct CoreParts {
     pub(crate) engine: Engine,
     pub(crate) peers: Peers,
     pub(crate) power: Power,
+    pub(crate) policy: TopicPolicy,
+    /// Bytes of the largest message.
+    pub(crate) limit: usize,
     pub(crate) events: broadcast::Sender<NodeEvent>,
     /// Given to readers and diallers.
     pub(crate) inputs: mpsc::Sender<Input>,
@@ -61,6 +66,14 @@ pub(crate) struct Core {
     pub(super) links: HashMap<LinkId, Link>,
     pub(super) inbox: Inbox,
     pub(super) waiting: HashMap<MessageId, Vec<Reply<SendState>>>,
+    /// Requests whose reply somebody waits for, and from whom it must come.
+    pub(super) requests: HashMap<MessageId, (Ipv6Addr, Reply<Handover>)>,
+    pub(super) policy: TopicPolicy,
+    /// The same moment by both clocks, for times in answers.
+    pub(super) started: (Instant, SystemTime),
+    pub(super) forwards: Forwards,
+    /// Bytes of the largest message.
+    pub(super) limit: usize,
     pub(super) resolving: Vec<(Ipv6Addr, Reply<PublicKey>)>,
     events: broadcast::Sender<NodeEvent>,
     inputs: mpsc::Sender<Input>,
@@ -82,6 +95,11 @@ impl Core {
             links: HashMap::new(),
             inbox: Inbox::new(parts.released),
             waiting: HashMap::new(),
+            requests: HashMap::new(),
+            policy: parts.policy,
+            started: (Instant::now(), SystemTime::now()),
+            limit: parts.limit,
+            forwards: Forwards::new(parts.tracker.clone(), parts.closing.clone()),
             resolving: Vec::new(),
             events: parts.events,
             inputs: parts.inputs,
@@ -149,10 +167,14 @@ impl Core {
             Arrival::Command(command) => self.handle_command(command, now),
             Arrival::Input(input) => self.handle_input(input, now),
             Arrival::Released(Released::Message(message)) => {
-                self.inbox.give_back(message);
+                self.inbox.give_back(message, Told::Read);
                 self.deliverable = true;
             }
             Arrival::Released(Released::Outgoing(id)) => self.engine.cancel_message(id, now),
+            Arrival::Released(Released::Request(id)) => self.close_request(id),
+            Arrival::Released(Released::Forwarded { message, answer }) => {
+                self.forwarded(message, answer, now);
+            }
             Arrival::Released(Released::Room) => self.deliverable = true,
         }
     }
@@ -292,8 +314,8 @@ impl Core {
                 break;
             }
             // Taking a message tells its sender, so the engine has more to say afterwards.
-            let engine = &mut self.engine;
-            self.inbox.deliver(|wanted| engine.take_wanted(wanted, now));
+            self.forward(now);
+            self.inbox.deliver(&mut inbox::Engine(&mut self.engine, now));
         }
         for id in self.to_wake.drain(..) {
             if let Some(link) = self.links.get(&id) {
@@ -307,6 +329,7 @@ impl Core {
             Action::Transmit { link, class, bytes } => self.transmit(link, class, bytes, now),
             Action::Close { link, reason } => self.close_link(link, &reason.to_string(), now),
             Action::MessageState { id, state } => self.answer_waiting(id, state),
+            Action::Reply(message) => self.answer_request(message),
             Action::RouteAcquired { prefix, key } => {
                 self.answer_resolving(prefix, key);
                 self.announce(NodeEvent::Reachable { prefix, key });
@@ -343,6 +366,9 @@ impl Core {
     fn answer_waiting(&mut self, id: MessageId, state: SendState) {
         if state == SendState::Pending {
             return;
+        }
+        if state == SendState::Aborted {
+            self.close_request(id); // what did not arrive is not answered
         }
         for reply in self.waiting.remove(&id).unwrap_or_default() {
             let _ = reply.send(state); // who left does not want to know

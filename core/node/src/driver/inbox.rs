@@ -6,24 +6,69 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::command::{Handover, Released, Reply};
+use super::command::{Handover, Released, Reply, Taking};
 use crate::bus::Wanted;
+use crate::engine;
 use crate::message::{ReceivedMessage, TopicFilter};
 use crate::node::Subscription;
 
 /// Messages a subscription holds for its reader; the rest waits in the engine.
 const SUBSCRIPTION: usize = 256;
 
+/// What the sender of a message has been told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// That it arrived.
+    Arrived,
+    /// That somebody read it, too.
+    Read,
+}
+
+/// Where whole messages wait.
+pub(crate) trait Queue {
+    /// Takes the oldest that is wanted, and tells its sender.
+    fn take(&mut self, wanted: &Wanted<'_>) -> Option<ReceivedMessage>;
+    /// A copy of it; its sender is told all the same.
+    fn peek(&mut self, wanted: &Wanted<'_>) -> Option<ReceivedMessage>;
+    /// Tells the sender of a message that somebody read it.
+    fn tell_read(&mut self, message: &ReceivedMessage);
+}
+
+/// The engine at a moment.
+pub(crate) struct Engine<'a>(pub(crate) &'a mut engine::Engine, pub(crate) Instant);
+
+impl Queue for Engine<'_> {
+    fn take(&mut self, wanted: &Wanted<'_>) -> Option<ReceivedMessage> {
+        self.0.take_wanted(wanted, self.1)
+    }
+
+    fn peek(&mut self, wanted: &Wanted<'_>) -> Option<ReceivedMessage> {
+        self.0.peek_wanted(wanted, self.1)
+    }
+
+    fn tell_read(&mut self, message: &ReceivedMessage) {
+        self.0.tell_read(message, self.1);
+    }
+}
+
 /// Readers and subscriptions.
 pub(crate) struct Inbox {
     subscriptions: HashMap<Bytes, Subscriber>,
-    readers: Vec<(TopicFilter, Reply<Option<Handover>>)>,
-    returned: VecDeque<ReceivedMessage>,
+    readers: Vec<Reader>,
+    returned: VecDeque<(ReceivedMessage, Told)>,
     released: mpsc::UnboundedSender<Released>,
+}
+
+/// Somebody who waits for a message.
+struct Reader {
+    filter: TopicFilter,
+    taking: Taking,
+    reply: Reply<Option<Handover>>,
 }
 
 struct Subscriber {
@@ -51,70 +96,104 @@ impl Inbox {
         Subscription { receiver, starved, released: self.released.clone() }
     }
 
+    /// Where messages are given back.
+    pub(crate) fn released(&self) -> mpsc::UnboundedSender<Released> {
+        self.released.clone()
+    }
+
     /// Lets somebody wait for a message.
-    pub(crate) fn park(&mut self, filter: TopicFilter, reply: Reply<Option<Handover>>) {
-        self.readers.retain(|(_, reply)| !reply.is_closed());
-        self.readers.push((filter, reply));
+    pub(crate) fn park(
+        &mut self,
+        filter: TopicFilter,
+        taking: Taking,
+        reply: Reply<Option<Handover>>,
+    ) {
+        self.readers.retain(|reader| !reader.reply.is_closed());
+        self.readers.push(Reader { filter, taking, reply });
     }
 
     /// A message came back from a reader who left; it is the next to be taken.
-    pub(crate) fn give_back(&mut self, message: ReceivedMessage) {
-        self.returned.push_back(message);
+    pub(crate) fn give_back(&mut self, message: ReceivedMessage, told: Told) {
+        self.returned.push_back((message, told));
     }
 
-    /// The oldest message for `filter`, from those that came back or by `take` from the engine.
+    /// The oldest message for `filter`, from those that came back or from `queue`.
     pub(crate) fn find(
         &mut self,
         filter: &TopicFilter,
-        take: &mut impl FnMut(&Wanted<'_>) -> Option<ReceivedMessage>,
+        taking: Taking,
+        queue: &mut impl Queue,
     ) -> Option<ReceivedMessage> {
         let (subscriptions, returned) = (&self.subscriptions, &mut self.returned);
         let wanted = |topic: &Bytes| match filter {
             TopicFilter::Any => !subscriptions.contains_key(topic),
             TopicFilter::Is(wanted) => topic == wanted && !subscriptions.contains_key(topic),
         };
-        if let Some(position) = returned.iter().position(|message| wanted(&message.topic)) {
-            return returned.remove(position);
+        if let Some(position) = returned.iter().position(|(message, _)| wanted(&message.topic)) {
+            return give_returned(returned, position, taking, queue);
         }
+        let mut read = |wanted: &Wanted<'_>| match taking {
+            Taking::Take => queue.take(wanted),
+            Taking::Peek => queue.peek(wanted),
+        };
         match filter {
-            TopicFilter::Is(topic) if wanted(topic) => take(&Wanted::Topic(topic)),
+            TopicFilter::Is(topic) if wanted(topic) => read(&Wanted::Topic(topic)),
             TopicFilter::Is(_) => None,
-            TopicFilter::Any => take(&Wanted::Passing(&wanted)),
+            TopicFilter::Any => read(&Wanted::Passing(&wanted)),
         }
     }
 
-    /// Hands out all that can be handed out. `take` removes from the engine the oldest message
-    /// whose topic is wanted.
-    pub(crate) fn deliver(&mut self, mut take: impl FnMut(&Wanted<'_>) -> Option<ReceivedMessage>) {
+    /// Hands out all that can be handed out.
+    pub(crate) fn deliver(&mut self, queue: &mut impl Queue) {
         let returned = &mut self.returned;
         for (topic, subscriber) in &self.subscriptions {
             subscriber.fill(|| {
-                let position = returned.iter().position(|message| message.topic == topic);
-                match position {
-                    Some(position) => returned.remove(position),
-                    None => take(&Wanted::Topic(topic)),
+                match returned.iter().position(|(message, _)| message.topic == topic) {
+                    Some(position) => give_returned(returned, position, Taking::Take, queue),
+                    None => queue.take(&Wanted::Topic(topic)),
                 }
             });
         }
         let mut waiting = Vec::new();
-        for (filter, reply) in std::mem::take(&mut self.readers) {
-            if reply.is_closed() {
+        for reader in std::mem::take(&mut self.readers) {
+            if reader.reply.is_closed() {
                 continue;
             }
-            match self.find(&filter, &mut take) {
+            match self.find(&reader.filter, reader.taking, queue) {
                 // A reader that left in this moment gives the message back by dropping it.
                 Some(message) => {
-                    drop(reply.send(Some(Handover::new(message, self.released.clone()))));
+                    drop(reader.reply.send(Some(self.hand_over(message, reader.taking))));
                 }
-                None => waiting.push((filter, reply)),
+                None => waiting.push(reader),
             }
         }
         self.readers = waiting;
     }
 
     /// Packs a message for a reader.
-    pub(crate) fn hand_over(&self, message: ReceivedMessage) -> Handover {
-        Handover::new(message, self.released.clone())
+    pub(crate) fn hand_over(&self, message: ReceivedMessage, taking: Taking) -> Handover {
+        match taking {
+            Taking::Take => Handover::new(message, self.released.clone()),
+            Taking::Peek => Handover::copy(message),
+        }
+    }
+}
+
+/// One of those that came back.
+fn give_returned(
+    returned: &mut VecDeque<(ReceivedMessage, Told)>,
+    position: usize,
+    taking: Taking,
+    queue: &mut impl Queue,
+) -> Option<ReceivedMessage> {
+    let (message, told) = returned.get_mut(position)?;
+    if *told == Told::Arrived {
+        queue.tell_read(message);
+        *told = Told::Read;
+    }
+    match taking {
+        Taking::Peek => Some(message.clone()),
+        Taking::Take => returned.remove(position).map(|(message, _)| message),
     }
 }
 
@@ -156,9 +235,9 @@ mod tests {
     }
 
     /// Stands for the engine's queue of whole messages.
-    struct Queue(Vec<ReceivedMessage>);
+    struct Waiting(Vec<ReceivedMessage>);
 
-    impl Queue {
+    impl Queue for Waiting {
         fn take(&mut self, wanted: &Wanted<'_>) -> Option<ReceivedMessage> {
             let passes = |message: &ReceivedMessage| match wanted {
                 Wanted::Topic(topic) => message.topic == *topic,
@@ -166,6 +245,16 @@ mod tests {
             };
             let position = self.0.iter().position(passes)?;
             Some(self.0.remove(position))
+        }
+
+        fn peek(&mut self, wanted: &Wanted<'_>) -> Option<ReceivedMessage> {
+            let message = self.take(wanted)?;
+            self.0.insert(0, message.clone());
+            Some(message)
+        }
+
+        fn tell_read(&mut self, message: &ReceivedMessage) {
+            panic!("{} was read before", message.id);
         }
     }
 
@@ -177,16 +266,16 @@ mod tests {
     #[test]
     fn a_message_for_a_reader_who_left_goes_to_the_next() {
         let (mut inbox, mut released) = inbox();
-        let mut queue = Queue(vec![message("a", 1)]);
+        let mut queue = Waiting(vec![message("a", 1)]);
         let (reply, answer) = oneshot::channel();
-        inbox.park(TopicFilter::Any, reply);
-        inbox.deliver(|wanted| queue.take(wanted));
+        inbox.park(TopicFilter::Any, Taking::Take, reply);
+        inbox.deliver(&mut queue);
         drop(answer);
         let Ok(Released::Message(back)) = released.try_recv() else { panic!("it comes back") };
-        inbox.give_back(back);
+        inbox.give_back(back, Told::Read);
         let (reply, mut answer) = oneshot::channel();
-        inbox.park(TopicFilter::Is("a".into()), reply);
-        inbox.deliver(|wanted| queue.take(wanted));
+        inbox.park(TopicFilter::Is("a".into()), Taking::Take, reply);
+        inbox.deliver(&mut queue);
         let handover = answer.try_recv().unwrap().unwrap();
         assert_eq!(handover.take(), Some(message("a", 1)));
         assert!(released.try_recv().is_err(), "what was taken does not come back");
@@ -195,9 +284,9 @@ mod tests {
     #[test]
     fn what_a_full_subscription_cannot_hold_stays_in_the_queue() {
         let (mut inbox, mut released) = inbox();
-        let mut queue = Queue(vec![message("s", 1); SUBSCRIPTION + 5]);
+        let mut queue = Waiting(vec![message("s", 1); SUBSCRIPTION + 5]);
         let mut subscription = inbox.subscribe("s".into());
-        inbox.deliver(|wanted| queue.take(wanted));
+        inbox.deliver(&mut queue);
         assert_eq!(queue.0.len(), 5);
         subscription.receiver.try_recv().unwrap();
         assert!(
@@ -215,10 +304,10 @@ mod tests {
     #[test]
     fn reserved_topics_are_for_their_subscription_only() {
         let (mut inbox, _released) = inbox();
-        let mut queue = Queue(vec![message("s", 1)]);
+        let mut queue = Waiting(vec![message("s", 1)]);
         let _subscription = inbox.subscribe("s".into());
         for filter in [TopicFilter::Any, TopicFilter::Is("s".into())] {
-            assert_eq!(inbox.find(&filter, &mut |wanted| queue.take(wanted)), None);
+            assert_eq!(inbox.find(&filter, Taking::Take, &mut queue), None);
         }
     }
 }

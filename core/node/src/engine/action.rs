@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::message::{MessageId, SendState};
+use crate::message::{MessageId, ReceivedMessage, SendState};
 use crate::{LinkId, Prefix, PublicKey, router};
 
 /// Which queue of a link a packet belongs in. Control goes first and is never dropped.
@@ -49,6 +49,8 @@ pub enum Action {
         /// Its topic.
         topic: Bytes,
     },
+    /// A reply came that somebody waits for: see [`Engine::open_request`](super::Engine).
+    Reply(ReceivedMessage),
     /// An outgoing message has a new state.
     MessageState {
         /// Which.

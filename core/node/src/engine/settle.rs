@@ -7,7 +7,7 @@ use crate::Prefix;
 use crate::bus::{Event, Origin};
 use crate::data::{Output, subnet_bits};
 use crate::router::RouterOutput;
-use crate::wire::message::MessagePacket;
+use crate::wire::message::{MessageBody, MessagePacket};
 
 impl Engine {
     /// Brings what one part says to the others until all are silent.
@@ -75,6 +75,12 @@ impl Engine {
 
     fn handle_message(&mut self, origin: Origin, packet: MessagePacket) {
         self.sender.handle(origin.source, &packet, self.now);
+        // Whoever was sent nothing can answer nothing.
+        if matches!(packet.body, MessageBody::Init { reply: true, .. })
+            && !self.sender.has_sent(packet.id, subnet_bits(origin.source))
+        {
+            return;
+        }
         self.receiver.handle(origin, packet, self.now);
     }
 
@@ -88,6 +94,9 @@ impl Engine {
                     self.router.lookup(destination, self.now);
                 }
             }
+        }
+        while let Some(reply) = self.receiver.poll_reply() {
+            self.actions.push_back(Action::Reply(reply));
         }
         while let Some(topic) = self.receiver.poll_ready() {
             self.actions.push_back(Action::MessageReady { topic });

@@ -42,6 +42,15 @@ impl Completed {
         }
     }
 
+    /// Forgets one early.
+    pub(super) fn remove(&mut self, key: &Key) {
+        if self.keys.remove(key)
+            && let Some(of_source) = self.sources.get_mut(&key.0)
+        {
+            of_source.retain(|id| *id != key.1);
+        }
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.aging.front().map(|(at, _)| *at)
     }

@@ -12,6 +12,7 @@ pub(crate) struct Pending {
     pub(super) origin: Origin,
     pub(super) length: u64,
     pub(super) topic: Bytes,
+    pub(super) reply: bool,
     pub(super) chunks: BTreeMap<u64, Bytes>,
     pub(super) bytes: u64,
     pub(super) done: Option<(u64, [u8; 32])>,

@@ -51,15 +51,14 @@ impl Ready {
         self.next = self.next.saturating_add(1);
     }
 
+    /// The message that [`Ready::take`] would take.
+    pub(super) fn peek(&self, wanted: &Wanted<'_>) -> Option<&ReceivedMessage> {
+        let (_, message) = self.queues.get(&self.find(wanted)?)?.front()?;
+        Some(message)
+    }
+
     pub(super) fn take(&mut self, wanted: &Wanted<'_>) -> Option<ReceivedMessage> {
-        let topic = match wanted {
-            Wanted::Topic(topic) => Bytes::clone(topic),
-            Wanted::Passing(passes) => {
-                let passing = self.queues.iter().filter(|(topic, _)| passes(topic));
-                let number = |queue: &VecDeque<(u64, _)>| queue.front().map(|(number, _)| *number);
-                passing.min_by_key(|(_, queue)| number(queue)).map(|(topic, _)| topic.clone())?
-            }
-        };
+        let topic = self.find(wanted)?;
         let queue = self.queues.get_mut(&topic)?;
         let (_, message) = queue.pop_front()?;
         if queue.is_empty() {
@@ -68,5 +67,17 @@ impl Ready {
         self.count = self.count.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(message.payload.len());
         Some(message)
+    }
+
+    /// The topic of the oldest message that is wanted.
+    fn find(&self, wanted: &Wanted<'_>) -> Option<Bytes> {
+        match wanted {
+            Wanted::Topic(topic) => Some(Bytes::clone(topic)),
+            Wanted::Passing(passes) => {
+                let passing = self.queues.iter().filter(|(topic, _)| passes(topic));
+                let number = |queue: &VecDeque<(u64, _)>| queue.front().map(|(number, _)| *number);
+                passing.min_by_key(|(_, queue)| number(queue)).map(|(topic, _)| topic.clone())
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use crate::bus::Info;
 use crate::message::SendState;
 use crate::wire::message::MessageId;
 
@@ -11,35 +12,40 @@ const REMEMBERED: Duration = Duration::from_secs(300);
 
 /// States of ended messages, with the /64 each was for.
 pub(super) struct Ended {
-    states: HashMap<MessageId, (SendState, u64)>,
+    infos: HashMap<MessageId, (Info, u64)>,
     aging: VecDeque<(Instant, MessageId)>,
     limit: usize,
 }
 
 impl Ended {
     pub(super) fn new(limit: usize) -> Self {
-        Self { states: HashMap::new(), aging: VecDeque::new(), limit }
+        Self { infos: HashMap::new(), aging: VecDeque::new(), limit }
     }
 
-    pub(super) fn state(&self, id: MessageId) -> Option<SendState> {
-        self.states.get(&id).map(|(state, _)| *state)
+    pub(super) fn info(&self, id: MessageId) -> Option<Info> {
+        self.infos.get(&id).map(|(info, _)| *info)
     }
 
-    pub(super) fn insert(&mut self, id: MessageId, state: SendState, subnet: u64, now: Instant) {
-        self.states.insert(id, (state, subnet));
+    /// Whether a message with this id went to `subnet`.
+    pub(super) fn contains(&self, id: MessageId, subnet: u64) -> bool {
+        self.infos.get(&id).is_some_and(|(_, of)| *of == subnet)
+    }
+
+    pub(super) fn insert(&mut self, id: MessageId, info: Info, subnet: u64, now: Instant) {
+        self.infos.insert(id, (info, subnet));
         self.aging.push_back((now + REMEMBERED, id));
         if self.aging.len() > self.limit
             && let Some((_, id)) = self.aging.pop_front()
         {
-            self.states.remove(&id);
+            self.infos.remove(&id);
         }
     }
 
     /// Somebody in `subnet` took the message; whether that is news.
     pub(super) fn read(&mut self, id: MessageId, subnet: u64) -> bool {
-        match self.states.get_mut(&id) {
-            Some((state, of)) if *of == subnet && *state == SendState::Received => {
-                *state = SendState::Read;
+        match self.infos.get_mut(&id) {
+            Some((info, of)) if *of == subnet && info.state == SendState::Received => {
+                info.state = SendState::Read;
                 true
             }
             _ => false,
@@ -52,7 +58,7 @@ impl Ended {
 
     pub(super) fn expire(&mut self, now: Instant) {
         while let Some((_, id)) = self.aging.pop_front_if(|(at, _)| *at <= now) {
-            self.states.remove(&id);
+            self.infos.remove(&id);
         }
     }
 }

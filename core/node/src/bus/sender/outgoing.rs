@@ -5,12 +5,14 @@ use std::net::Ipv6Addr;
 use std::time::Instant;
 
 use bytes::Bytes;
+use threephone_address::Target;
 
 use super::Draft;
 use super::flow::Flow;
 use crate::PublicKey;
-use crate::bus::{Outgoing, split};
+use crate::bus::{Info, Outgoing, split};
 use crate::data::subnet_bits;
+use crate::message::{Progress, SendState};
 use crate::wire::message::{MessageBody, MessageId, MessagePacket};
 
 /// A chunk is lost when one sent this much later was acknowledged.
@@ -48,10 +50,15 @@ struct Chunk {
 }
 
 pub(super) struct Message {
+    to: Target,
     pub(super) destination: Ipv6Addr,
     pub(super) subnet: u64,
     pub(super) key: Option<PublicKey>,
     pub(super) payload: Bytes,
+    created: Instant,
+    /// When it is given up.
+    pub(super) expires: Instant,
+    is_reply: bool,
     pub(super) deadline: Instant,
     pub(super) timer: Option<Instant>,
     pub(super) is_ready: bool,
@@ -80,9 +87,13 @@ pub(super) struct Message {
 impl Message {
     pub(super) fn new(draft: Draft, now: Instant) -> Self {
         Self {
-            destination: draft.destination,
-            subnet: subnet_bits(draft.destination),
-            key: draft.key,
+            to: draft.to,
+            destination: draft.to.address(),
+            subnet: subnet_bits(draft.to.address()),
+            key: draft.to.key(),
+            created: now,
+            expires: now + draft.patience,
+            is_reply: draft.reply.is_some(),
             count: split::count(draft.payload.len()),
             payload: draft.payload,
             deadline: now,
@@ -110,6 +121,19 @@ impl Message {
     /// What costs time and memory is left until the message has its turn.
     pub(super) fn activate(&mut self) {
         self.hash = *blake3::hash(&self.payload).as_bytes();
+    }
+
+    pub(super) fn info(&self, state: SendState) -> Info {
+        let is_whole = matches!(state, SendState::Received | SendState::Read);
+        let (acked, sent) = if is_whole { (self.count, 0) } else { (self.acked, self.in_flight) };
+        Info {
+            to: self.to,
+            state,
+            progress: Progress { pending: self.count.saturating_sub(acked + sent), sent, acked },
+            created: self.created,
+            deadline: self.expires,
+            length: self.payload.len(),
+        }
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -150,7 +174,7 @@ impl Message {
                 Chunk { state: ChunkState::Unsent, sequence: 0, sent: now, was_repeated: false };
             self.chunks = vec![unsent; self.count];
             let (length, topic) = (self.payload.len() as u64, self.topic.clone());
-            self.push(id, MessageBody::Init { length, topic, reply: false }, out);
+            self.push(id, MessageBody::Init { length, topic, reply: self.is_reply }, out);
         }
         self.deadline = now + flow.timeout(self.repeats);
         if self.awaits_init_ack() {
