@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use threephone::address::{MailTarget, Target};
-use threephone::node::Endpoint;
+use threephone::node::{Endpoint, PeerAddress};
 
 /// Chat and mail from phone to phone over the Mycelium network, without anybody's server.
 #[derive(Debug, Parser)]
@@ -76,8 +76,11 @@ pub(crate) struct Up {
     #[arg(long, value_name = "ENDPOINT")]
     pub(crate) listen: Vec<Endpoint>,
     /// Connect to this peer, and again whenever the link is lost [may be repeated]
-    #[arg(long, value_name = "ENDPOINT")]
-    pub(crate) peer: Vec<Endpoint>,
+    ///
+    /// Where the IP address stands there may be a host name, which is looked up at each attempt.
+    /// Several ways to one peer are written with commas between them; one of them is used.
+    #[arg(long, value_name = "PEER")]
+    pub(crate) peer: Vec<PeerAddress>,
     /// Do not look for peers on the local network
     #[arg(long)]
     pub(crate) no_discovery: bool,
@@ -87,13 +90,16 @@ pub(crate) struct Up {
 pub(crate) enum Peer {
     /// Connect to this peer now and at every later start
     Add {
-        /// e.g. tcp://192.0.2.1:9651 or tcp://[2001:db8::1]:9651
-        endpoint: Endpoint,
+        /// e.g. tcp://192.0.2.1:9651, quic://[2001:db8::1]:9651 or tcp://router.example:9651; ways
+        /// to one and the same peer with commas between them
+        #[arg(value_name = "PEER")]
+        endpoint: PeerAddress,
     },
     /// Disconnect from this peer and forget it
     Remove {
         /// As shown by `peer list`
-        endpoint: Endpoint,
+        #[arg(value_name = "PEER")]
+        endpoint: PeerAddress,
     },
     /// Remembered peers, and while the node runs also those connected
     List,

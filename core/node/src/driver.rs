@@ -1,4 +1,4 @@
-//! Connects the engine to TCP and a clock.
+//! Connects the engine to the network and a clock.
 //!
 //! One task, `core`, owns the engine, the peer table and everybody who waits for something; it is
 //! the only place where state changes. Around it stand tasks that only move bytes: one reader and
@@ -12,6 +12,7 @@
 mod answer;
 pub(crate) mod command;
 pub(crate) mod core;
+mod dial;
 mod forward;
 mod inbox;
 mod link;
@@ -19,3 +20,4 @@ pub(crate) mod listener;
 mod manners;
 mod outbox;
 pub(crate) mod peer;
+pub(crate) mod transport;

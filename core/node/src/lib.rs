@@ -19,7 +19,8 @@ pub mod seal;
 pub mod wire;
 
 pub use bus::{TopicAction, TopicPolicy, TopicPolicyError, TopicRule};
-pub use endpoint::{Endpoint, EndpointError};
+pub use driver::transport::MemoryNetwork;
+pub use endpoint::{Endpoint, EndpointError, PeerAddress, PeerAddressError, Place, Scheme};
 pub use identity::{KeyFileError, RouterId, SecretKey, SharedSecret};
 pub use message::{
     MessageId, MessageInfo, OutgoingMessage, Progress, ReceivedMessage, SendError, SendState,

@@ -4,12 +4,11 @@ mod status;
 mod stream;
 
 use std::net::Ipv6Addr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use threephone_address::{PublicKey, Target};
-use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,7 +24,8 @@ use crate::driver::command::{
 use crate::driver::core::{Core, CoreParts, Inlets};
 use crate::driver::listener;
 use crate::driver::peer::Peers;
-use crate::endpoint::Endpoint;
+use crate::driver::transport::{Arrivals, MemoryNetwork, Transports};
+use crate::endpoint::{Endpoint, PeerAddress};
 use crate::engine::{Engine, EngineConfig};
 use crate::identity::SecretKey;
 use crate::limits::Limits;
@@ -47,7 +47,7 @@ pub struct NodeConfig {
     /// Where it accepts links; port 0 lets the system choose.
     pub listen: Vec<Endpoint>,
     /// Whom it dials for as long as it runs.
-    pub peers: Vec<Endpoint>,
+    pub peers: Vec<PeerAddress>,
     /// Entry peers of the public network, each with all of its endpoints; a few are connected at a
     /// time. [`public_peers`](crate::public_peers) has the network's own list.
     pub public_peers: Vec<Vec<Endpoint>>,
@@ -57,6 +57,8 @@ pub struct NodeConfig {
     pub limits: Limits,
     /// Who may send messages on which topic; by default anybody on any.
     pub topic_policy: TopicPolicy,
+    /// For tests: where [`Endpoint::Memory`] leads.
+    pub memory: MemoryNetwork,
 }
 
 impl NodeConfig {
@@ -70,6 +72,7 @@ impl NodeConfig {
             power: PowerPolicy::default(),
             limits: Limits::default(),
             topic_policy: TopicPolicy::default(),
+            memory: MemoryNetwork::new(),
         }
     }
 }
@@ -95,8 +98,8 @@ impl Node {
         let now = Instant::now();
         let key = config.secret.public_key();
         let mut peers = Peers::new(random()?, config.limits.links.first_packet, now);
-        for endpoint in config.peers {
-            match peers.add(endpoint, now) {
+        for peer in config.peers {
+            match peers.add(peer, now) {
                 // Named twice is still one peer.
                 Ok(()) | Err(NodeError::PeerExists(_)) => {}
                 Err(error) => return Err(error),
@@ -109,7 +112,8 @@ impl Node {
         let (policy, limit) = (config.topic_policy, limits.bus.message_bytes);
         let mut engine = Engine::new(EngineConfig { secret, router_random, seed, limits }, now);
         engine.set_topic_policy(policy.clone());
-        let (listeners, listening) = open_listeners(&config.listen)?;
+        let transports = Arc::new(Transports { memory: config.memory });
+        let (listeners, listening) = listener::open_all(&transports, &config.listen)?;
         // From here on nothing can fail.
         let (commands, command_inlet) = mpsc::channel(COMMANDS);
         let (inputs, input_inlet) = mpsc::channel(INPUTS);
@@ -126,9 +130,10 @@ impl Node {
             tracker: tracker.clone(),
             closing: closing.clone(),
         };
+        let arrivals =
+            Arrivals { core: inputs.clone(), tracker: tracker.clone(), closing: closing.clone() };
         for listener in listeners {
-            let accept = listener::accept(listener, inputs.clone());
-            tracker.spawn(closing.clone().run_until_cancelled_owned(accept));
+            listener::run(listener, &arrivals);
         }
         let core = Core::new(CoreParts {
             engine,
@@ -136,6 +141,7 @@ impl Node {
             power,
             policy,
             limit,
+            transports,
             events,
             inputs,
             released,
@@ -169,14 +175,16 @@ impl Node {
     }
 
     /// Adds a static peer and dials it at once.
-    pub async fn add_peer(&self, endpoint: Endpoint) -> Result<(), NodeError> {
-        let answer = self.ask(|reply| Command::AddPeer { endpoint, reply }).await;
+    pub async fn add_peer(&self, peer: impl Into<PeerAddress>) -> Result<(), NodeError> {
+        let peer = peer.into();
+        let answer = self.ask(|reply| Command::AddPeer { peer, reply }).await;
         answer.unwrap_or(Err(NodeError::Closed))
     }
 
     /// Forgets a peer of any kind and closes its link.
-    pub async fn remove_peer(&self, endpoint: Endpoint) -> Result<(), NodeError> {
-        let answer = self.ask(|reply| Command::RemovePeer { endpoint, reply }).await;
+    pub async fn remove_peer(&self, peer: impl Into<PeerAddress>) -> Result<(), NodeError> {
+        let peer = peer.into();
+        let answer = self.ask(|reply| Command::RemovePeer { peer, reply }).await;
         answer.unwrap_or(Err(NodeError::Closed))
     }
 
@@ -391,19 +399,6 @@ impl Drop for Node {
             self.closing.cancel();
         }
     }
-}
-
-fn open_listeners(endpoints: &[Endpoint]) -> Result<(Vec<TcpListener>, Vec<Endpoint>), NodeError> {
-    let mut listeners = Vec::new();
-    let mut listening = Vec::new();
-    for endpoint in endpoints {
-        let endpoint = *endpoint;
-        let failed = |error| NodeError::Listen { endpoint, error };
-        let listener = listener::listen(endpoint.address()).map_err(failed)?;
-        listening.push(Endpoint::Tcp(listener.local_addr().map_err(failed)?));
-        listeners.push(listener);
-    }
-    Ok((listeners, listening))
 }
 
 fn random<const N: usize>() -> Result<[u8; N], NodeError> {

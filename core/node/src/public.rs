@@ -29,9 +29,12 @@ mod tests {
         let nodes = public_peers();
         assert_eq!(nodes.len(), 10);
         for node in &nodes {
-            assert!(node.iter().any(|endpoint| endpoint.address().is_ipv4()), "{node:?}");
-            assert!(node.iter().any(|endpoint| endpoint.address().is_ipv6()), "{node:?}");
-            assert!(node.iter().all(|endpoint| endpoint.address().port() == 9651), "{node:?}");
+            assert!(node.iter().any(|endpoint| endpoint.address().unwrap().is_ipv4()), "{node:?}");
+            assert!(node.iter().any(|endpoint| endpoint.address().unwrap().is_ipv6()), "{node:?}");
+            assert!(
+                node.iter().all(|endpoint| endpoint.address().unwrap().port() == 9651),
+                "{node:?}"
+            );
         }
         let mut all: Vec<Endpoint> = nodes.into_iter().flatten().collect();
         let count = all.len();

@@ -17,7 +17,7 @@ const LONG: Duration = Duration::from_secs(60);
 async fn start(name: u8, policy: TopicPolicy, peers: &[&Node]) -> Node {
     let mut config = NodeConfig::new(SecretKey::from_bytes([name; 32]));
     config.listen = vec!["tcp://127.0.0.1:0".parse().unwrap()];
-    config.peers = peers.iter().map(|peer| peer.listening()[0]).collect();
+    config.peers = peers.iter().map(|peer| peer.listening()[0].into()).collect();
     config.topic_policy = policy;
     Node::start(config).await.unwrap()
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use threephone_node::{
-    Endpoint, Events, Node, NodeConfig, NodeError, NodeEvent, PeerKind, PeerState, ReceivedMessage,
-    SecretKey, SendState, Target, TopicFilter,
+    Endpoint, Events, Node, NodeConfig, NodeError, NodeEvent, PeerAddress, PeerKind, PeerState,
+    ReceivedMessage, SecretKey, SendState, Target, TopicFilter,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -23,7 +23,7 @@ fn anywhere() -> Endpoint {
 async fn start(name: u8, listen: &[Endpoint], peers: &[Endpoint]) -> Node {
     let mut config = NodeConfig::new(SecretKey::from_bytes([name; 32]));
     config.listen = listen.to_vec();
-    config.peers = peers.to_vec();
+    config.peers = peers.iter().map(PeerAddress::from).collect();
     Node::start(config).await.unwrap()
 }
 
@@ -132,7 +132,7 @@ async fn read_to_end(stream: &mut TcpStream) {
 async fn bad_bytes_close_their_own_link_and_no_other() {
     let (ann, ben) = pair().await;
     exchange(&ann, &ben, "before").await;
-    let address = ann.listening()[0].address();
+    let address = ann.listening()[0].address().unwrap();
     let unknown_tlv_with_magic_43 = [1, 1, 0, 0, 43, 3, 0, 4, 4, 2, 0, 0];
     let random: Vec<u8> =
         (0..5000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
@@ -174,7 +174,7 @@ async fn peers_come_and_go_at_run_time_and_are_told_apart() {
     let address = ann.listening()[0];
     ben.add_peer(address).await.unwrap();
     assert!(matches!(ben.add_peer(address).await, Err(NodeError::PeerExists(_))));
-    wait_for(&mut events, |event| *event == NodeEvent::PeerUp { endpoint: address }).await;
+    wait_for(&mut events, |event| *event == NodeEvent::PeerUp { endpoint: address.into() }).await;
     wait_for(
         &mut events,
         |event| matches!(event, NodeEvent::Reachable { key, .. } if *key == ann.public_key()),
@@ -182,7 +182,7 @@ async fn peers_come_and_go_at_run_time_and_are_told_apart() {
     .await;
     exchange(&ann, &ben, "hello").await;
     let [status] = &ben.peers().await[..] else { panic!("one peer") };
-    assert_eq!((status.endpoint, status.kind), (address, PeerKind::Static));
+    assert_eq!((&status.endpoint, status.kind), (&address.into(), PeerKind::Static));
     assert_eq!(status.state, PeerState::Alive);
     assert!(status.rx_bytes > 68 && status.tx_bytes > 68, "{status:?}");
     assert!(status.link_cost.is_some_and(|cost| cost >= 15), "{status:?}");
@@ -191,7 +191,7 @@ async fn peers_come_and_go_at_run_time_and_are_told_apart() {
     assert_eq!((route.prefix, route.key), (ann.subnet(), ann.public_key()));
     assert_eq!((route.next_hop, route.selected), (Some(address), true));
     ben.remove_peer(address).await.unwrap();
-    wait_for(&mut events, |event| *event == NodeEvent::PeerDown { endpoint: address }).await;
+    wait_for(&mut events, |event| *event == NodeEvent::PeerDown { endpoint: address.into() }).await;
     assert!(matches!(ben.remove_peer(address).await, Err(NodeError::UnknownPeer(_))));
     assert_eq!(ben.peers().await, []);
     ann.close().await;
@@ -320,7 +320,7 @@ async fn closing_leaves_no_task_and_every_call_an_answer() {
 async fn a_dual_stack_listener_takes_ipv4_and_says_when_a_port_is_taken() {
     let unspecified: Endpoint = "tcp://[::]:0".parse().unwrap();
     let ann = start(1, &[unspecified], &[]).await;
-    let port = ann.listening()[0].address().port();
+    let port = ann.listening()[0].address().unwrap().port();
     let over_ipv4 = Endpoint::Tcp(SocketAddr::from(([127, 0, 0, 1], port)));
     let over_ipv6 = Endpoint::Tcp(SocketAddr::from((Ipv6Addr::LOCALHOST, port)));
     for (name, peer) in [(2, over_ipv4), (3, over_ipv6)] {

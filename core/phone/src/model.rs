@@ -7,7 +7,7 @@ use threephone_address::PublicKey;
 use threephone_delivery::{DeliveryEvent, OutboxCounts};
 use threephone_mail::MailEvent;
 use threephone_messaging::MessagingEvent;
-use threephone_node::{Endpoint, PeerStatus, Prefix};
+use threephone_node::{Endpoint, PeerAddress, PeerStatus, Prefix};
 
 use crate::{Home, KeySource, Purpose};
 
@@ -39,7 +39,7 @@ pub struct NodeOptions {
     /// Where it accepts links; port 0 lets the system choose.
     pub listen: Vec<Endpoint>,
     /// Whom it dials for as long as it runs, beside the remembered peers.
-    pub peers: Vec<Endpoint>,
+    pub peers: Vec<PeerAddress>,
     /// Whether it looks for peers on the local network. Not built yet: nothing is looked for.
     pub discovery: bool,
 }
@@ -70,8 +70,8 @@ pub struct Status {
 /// A peer that is remembered, or has a row in the node's table, or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// Its underlay address.
-    pub endpoint: Endpoint,
+    /// Where it is reached, as configured.
+    pub endpoint: PeerAddress,
     /// Whether the next start dials it too.
     pub remembered: bool,
     /// What the node says of it; none while the phone is offline.
@@ -91,12 +91,12 @@ pub enum Event {
     /// A link to a peer came up.
     PeerUp {
         /// With whom.
-        endpoint: Endpoint,
+        endpoint: PeerAddress,
     },
     /// A link to a peer went down.
     PeerDown {
         /// With whom.
-        endpoint: Endpoint,
+        endpoint: PeerAddress,
     },
     /// A route to a node exists now.
     Reachable {

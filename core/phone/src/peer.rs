@@ -1,6 +1,6 @@
 //! Peers that are remembered in the profile, so that the next start of the node finds them again.
 
-use threephone_node::Endpoint;
+use threephone_node::PeerAddress;
 use threephone_store::rusqlite::Connection;
 use threephone_store::{Store, WriteTx};
 
@@ -8,7 +8,7 @@ use crate::PhoneError;
 use crate::limits::PEERS_REMEMBERED;
 
 /// All remembered peers, in the order they were added. What this version cannot read is left out.
-pub(crate) async fn list_peers(store: &Store) -> Result<Vec<Endpoint>, PhoneError> {
+pub(crate) async fn list_peers(store: &Store) -> Result<Vec<PeerAddress>, PhoneError> {
     store
         .read(|conn: &Connection| {
             let mut query =
@@ -23,7 +23,7 @@ pub(crate) async fn list_peers(store: &Store) -> Result<Vec<Endpoint>, PhoneErro
 /// Remembers a peer; one that is known stays as it is.
 pub(crate) async fn insert_peer(
     store: &Store,
-    endpoint: Endpoint,
+    endpoint: PeerAddress,
     now_ms: i64,
 ) -> Result<(), PhoneError> {
     store
@@ -44,7 +44,7 @@ pub(crate) async fn insert_peer(
 }
 
 /// Forgets a peer; says whether it was known.
-pub(crate) async fn delete_peer(store: &Store, endpoint: Endpoint) -> Result<bool, PhoneError> {
+pub(crate) async fn delete_peer(store: &Store, endpoint: PeerAddress) -> Result<bool, PhoneError> {
     store
         .write(move |tx: &mut WriteTx<'_>| {
             let deleted =

@@ -8,7 +8,7 @@ use threephone_address::PublicKey;
 use threephone_delivery::Delivery;
 use threephone_mail::Mail;
 use threephone_messaging::Messaging;
-use threephone_node::{Endpoint, Node, NodeError, Prefix};
+use threephone_node::{Node, NodeError, PeerAddress, Prefix};
 use threephone_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -158,9 +158,9 @@ impl Phone {
             let link = at.map(|at| links.swap_remove(at));
             peers.push(Peer { endpoint, remembered: true, link });
         }
-        links.sort_by_key(|link| link.endpoint);
+        links.sort_by(|left, right| left.endpoint.cmp(&right.endpoint));
         peers.extend(links.into_iter().map(|link| Peer {
-            endpoint: link.endpoint,
+            endpoint: link.endpoint.clone(),
             remembered: false,
             link: Some(link),
         }));
@@ -171,8 +171,8 @@ impl Phone {
     ///
     /// # Errors
     /// [`PhoneError::TooManyPeers`] when no more can be remembered.
-    pub async fn add_peer(&self, endpoint: Endpoint) -> Result<(), PhoneError> {
-        peer::insert_peer(&self.store, endpoint, time::now_ms()).await?;
+    pub async fn add_peer(&self, endpoint: PeerAddress) -> Result<(), PhoneError> {
+        peer::insert_peer(&self.store, endpoint.clone(), time::now_ms()).await?;
         match &self.node {
             None => Ok(()),
             Some(node) => match node.add_peer(endpoint).await {
@@ -186,8 +186,8 @@ impl Phone {
     ///
     /// # Errors
     /// [`NodeError::UnknownPeer`] when it is neither remembered nor connected.
-    pub async fn remove_peer(&self, endpoint: Endpoint) -> Result<(), PhoneError> {
-        let known = peer::delete_peer(&self.store, endpoint).await?;
+    pub async fn remove_peer(&self, endpoint: PeerAddress) -> Result<(), PhoneError> {
+        let known = peer::delete_peer(&self.store, endpoint.clone()).await?;
         let gone = match &self.node {
             None => Err(NodeError::UnknownPeer(endpoint)),
             Some(node) => node.remove_peer(endpoint).await,

@@ -5,12 +5,12 @@
 use std::path::Path;
 
 use threephone::mail::{Attachment, MAX_MAIL_BYTES, MailDraft, MailQuery, Mailbox};
-use threephone::node::Endpoint;
+use threephone::node::PeerAddress;
 use threephone::{Cursor, Home, KeySource, Network, NodeOptions, Phone, PhoneOptions, Purpose};
 
 const NOW: i64 = 1_700_000_000_000;
 
-async fn new_phone(folder: &Path, name: &str, peers: Vec<Endpoint>) -> Phone {
+async fn new_phone(folder: &Path, name: &str, peers: Vec<PeerAddress>) -> Phone {
     let listen = vec!["tcp://127.0.0.1:0".parse().unwrap()];
     let network = Network::Online(NodeOptions { listen, peers, ..NodeOptions::default() });
     let (home, key) = (Home::new(folder), KeySource::File);
@@ -32,7 +32,7 @@ fn photo(bytes: usize) -> Vec<u8> {
 async fn a_mail_of_nearly_eight_mebibytes_arrives_whole() {
     let (ann_dir, ben_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let ann = new_phone(ann_dir.path(), "Ann", Vec::new()).await;
-    let way = ann.status().await.unwrap().listening;
+    let way = ann.status().await.unwrap().listening.iter().map(Into::into).collect();
     let ben = new_phone(ben_dir.path(), "Ben", way).await;
     let to = vec![format!("ben@[IPv6:{}]", ben.address()).parse().unwrap()];
     // Base64 makes 78 bytes with the line's end out of 57.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use threephone::address::Target;
 use threephone::messaging::{LineQuery, LineState, MessagingEvent};
-use threephone::node::Endpoint;
+use threephone::node::{Endpoint, PeerAddress};
 use threephone::store::StoreError;
 use threephone::{
     Cursor, Event, Home, KeySource, Network, NodeOptions, Phone, PhoneError, PhoneOptions, Purpose,
@@ -20,7 +20,7 @@ fn options(folder: &Path, network: Network) -> PhoneOptions {
     PhoneOptions { home, key, network, purpose: Purpose::Daemon }
 }
 
-fn online(peers: Vec<Endpoint>) -> Network {
+fn online(peers: Vec<PeerAddress>) -> Network {
     let listen = vec!["tcp://127.0.0.1:0".parse().unwrap()];
     Network::Online(NodeOptions { listen, peers, ..NodeOptions::default() })
 }
@@ -46,7 +46,7 @@ async fn wait_for(phone: &Phone, mut wanted: impl FnMut(&Event) -> bool) {
 async fn a_line_goes_from_phone_to_phone_and_both_hear_of_it() {
     let (ann_dir, ben_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let ann = new_phone(ann_dir.path(), "Ann", online(Vec::new())).await;
-    let way = ann.status().await.unwrap().listening;
+    let way = ann.status().await.unwrap().listening.iter().map(Into::into).collect();
     let ben = new_phone(ben_dir.path(), "Ben", online(way)).await;
     let to = Target::Address(ben.address());
     let line = ann.messaging().send(to, "hello", NOW).await.unwrap();

@@ -99,6 +99,6 @@ async fn one(from: &Node, to: &Node, length: usize) -> Result<f64, Error> {
 async fn node(peers: &[Endpoint]) -> Result<Node, Error> {
     let mut config = NodeConfig::new(SecretKey::generate()?);
     config.listen = vec!["tcp://127.0.0.1:0".parse()?];
-    config.peers = peers.to_vec();
+    config.peers = peers.iter().map(Into::into).collect();
     Ok(Node::start(config).await?)
 }

@@ -37,7 +37,7 @@ impl Handset {
     pub(crate) async fn open(&self, peers: &[Endpoint]) -> Result<Phone, Error> {
         let network = Network::Online(NodeOptions {
             listen: vec!["tcp://127.0.0.1:0".parse()?],
-            peers: peers.to_vec(),
+            peers: peers.iter().map(Into::into).collect(),
             ..NodeOptions::default()
         });
         let (home, key, purpose) = (self.home.clone(), KeySource::File, Purpose::Command);

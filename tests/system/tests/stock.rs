@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use threephone_node::{Endpoint, Node, NodeConfig, SecretKey, SendState, Target, TopicFilter};
+use threephone_node::{Node, NodeConfig, PeerAddress, SecretKey, SendState, Target, TopicFilter};
 use threephone_system_tests::StockDaemon;
 
 const SIZES: [usize; 9] = [0, 1, 249, 1300, 1310, 1549, 5000, 1_000_000, 1_366_549];
@@ -70,7 +70,7 @@ async fn messages_of_every_size_cross_a_stock_router() {
 async fn node(secret: u8, peers: &[String]) -> Node {
     let mut config = NodeConfig::new(SecretKey::from_bytes([secret; 32]));
     config.listen = vec!["tcp://127.0.0.1:0".parse().unwrap()];
-    config.peers = peers.iter().map(|peer| peer.parse::<Endpoint>().unwrap()).collect();
+    config.peers = peers.iter().map(|peer| peer.parse::<PeerAddress>().unwrap()).collect();
     Node::start(config).await.unwrap()
 }
 

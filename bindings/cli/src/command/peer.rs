@@ -24,7 +24,7 @@ async fn change(
     context: &Context,
     door: &mut Door,
     method: &str,
-    endpoint: &threephone::node::Endpoint,
+    endpoint: &threephone::node::PeerAddress,
 ) -> Result<(), CliError> {
     let _: Value = door.call(method, json!({ "endpoint": endpoint.to_string() })).await?;
     context.format.print(&DoneView { done: true }, |_| String::new())

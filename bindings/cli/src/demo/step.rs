@@ -182,7 +182,8 @@ async fn new_phone(home: &Home, name: &str, way_in: Endpoint) -> Result<Phone, C
 }
 
 async fn open_phone(home: &Home, way_in: Endpoint) -> Result<Phone, CliError> {
-    let network = Network::Online(NodeOptions { peers: vec![way_in], ..NodeOptions::default() });
+    let network =
+        Network::Online(NodeOptions { peers: vec![way_in.into()], ..NodeOptions::default() });
     let options = PhoneOptions {
         home: home.clone(),
         key: KeySource::File,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use threephone::address::Target;
 use threephone::delivery::OutboxCounts;
-use threephone::node::{Endpoint, PeerKind, PeerState};
+use threephone::node::{PeerAddress, PeerKind, PeerState};
 use threephone::{Peer, Phone};
 
 use super::invalid;
@@ -46,7 +46,7 @@ pub(super) struct Which {
 }
 
 impl Which {
-    fn endpoint(&self) -> Result<Endpoint, Failure> {
+    fn endpoint(&self) -> Result<PeerAddress, Failure> {
         self.endpoint.parse().map_err(invalid)
     }
 }

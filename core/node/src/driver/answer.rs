@@ -60,11 +60,11 @@ impl Core {
                     self.resolving.push((address, reply));
                 }
             },
-            Command::AddPeer { endpoint, reply } => {
-                drop(reply.send(self.peers.add(endpoint, now)));
+            Command::AddPeer { peer, reply } => {
+                drop(reply.send(self.peers.add(peer, now)));
             }
-            Command::RemovePeer { endpoint, reply } => {
-                let removed = self.peers.remove(endpoint);
+            Command::RemovePeer { peer, reply } => {
+                let removed = self.peers.remove(peer);
                 if let Ok(Some(link)) = removed {
                     self.close_link(link, "the peer was removed", now);
                 }
@@ -152,7 +152,7 @@ impl Core {
         let status = |route: RouteInfo| RouteStatus {
             prefix: route.prefix,
             key: route.key,
-            next_hop: self.links.get(&route.link).map(|link| link.endpoint),
+            next_hop: self.links.get(&route.link).map(|link| link.remote),
             router_id: route.router_id,
             metric: route.metric,
             seqno: route.seqno,

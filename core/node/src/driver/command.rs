@@ -1,15 +1,15 @@
 //! What the core is told: by the handle, by the links, and by handles that are dropped.
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::Ipv6Addr;
 
 use bytes::Bytes;
 use threephone_address::{PublicKey, Target};
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
+use super::transport::Connection;
 use crate::LinkId;
 use crate::bus::TopicPolicy;
-use crate::endpoint::Endpoint;
+use crate::endpoint::PeerAddress;
 use crate::message::{
     MessageId, MessageInfo, OutgoingMessage, ReceivedMessage, SendError, SendState, TopicFilter,
 };
@@ -78,11 +78,11 @@ pub(crate) enum Command {
         reply: Reply<PublicKey>,
     },
     AddPeer {
-        endpoint: Endpoint,
+        peer: PeerAddress,
         reply: Reply<Result<(), NodeError>>,
     },
     RemovePeer {
-        endpoint: Endpoint,
+        peer: PeerAddress,
         reply: Reply<Result<(), NodeError>>,
     },
     Peers {
@@ -127,8 +127,8 @@ pub(crate) enum Taking {
 pub(crate) enum Input {
     Packets { link: LinkId, packets: Vec<Packet> },
     Down { link: LinkId, reason: String },
-    Accepted { stream: TcpStream, from: SocketAddr },
-    Dialled { endpoint: Endpoint, result: std::io::Result<TcpStream> },
+    Accepted(Connection),
+    Dialled { peer: PeerAddress, result: std::io::Result<Connection> },
 }
 
 /// From futures and handles that were dropped. Unbounded, since dropping cannot wait; no longer

@@ -11,20 +11,20 @@ use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
 use threephone_address::PublicKey;
-use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::command::{Command, Handover, Input, Released, Reply};
+use super::dial;
 use super::forward::Forwards;
 use super::inbox::{self, Inbox, Told};
 use super::link::Link;
-use super::listener;
 use super::outbox::{Ingress, Pushed};
 use super::peer::{Counters, Peers};
+use super::transport::{Connection, Transports};
 use crate::bus::TopicPolicy;
-use crate::endpoint::Endpoint;
+use crate::endpoint::PeerAddress;
 use crate::engine::{Action, Class, Engine};
 use crate::message::{MessageId, SendState};
 use crate::node::NodeEvent;
@@ -50,6 +50,7 @@ pub(crate) struct CoreParts {
     pub(crate) policy: TopicPolicy,
     /// Bytes of the largest message.
     pub(crate) limit: usize,
+    pub(crate) transports: Arc<Transports>,
     pub(crate) events: broadcast::Sender<NodeEvent>,
     /// Given to readers and diallers.
     pub(crate) inputs: mpsc::Sender<Input>,
@@ -75,6 +76,7 @@ pub(crate) struct Core {
     /// Bytes of the largest message.
     pub(super) limit: usize,
     pub(super) resolving: Vec<(Ipv6Addr, Reply<PublicKey>)>,
+    transports: Arc<Transports>,
     events: broadcast::Sender<NodeEvent>,
     inputs: mpsc::Sender<Input>,
     tracker: TaskTracker,
@@ -101,6 +103,7 @@ impl Core {
             limit: parts.limit,
             forwards: Forwards::new(parts.tracker.clone(), parts.closing.clone()),
             resolving: Vec::new(),
+            transports: parts.transports,
             events: parts.events,
             inputs: parts.inputs,
             tracker: parts.tracker,
@@ -196,45 +199,46 @@ impl Core {
                 }
             }
             Input::Down { link, reason } => self.close_link(link, &reason, now),
-            Input::Accepted { stream, from } => self.accept(stream, Endpoint::Tcp(from), now),
-            Input::Dialled { endpoint, result: Ok(stream) } => self.dialled(stream, endpoint, now),
-            Input::Dialled { endpoint, result: Err(error) } => {
-                tracing::debug!(%endpoint, %error, "a peer cannot be reached");
-                self.peers.dial_failed(endpoint, now);
+            Input::Accepted(connection) => self.accept(connection, now),
+            Input::Dialled { peer, result: Ok(connection) } => self.dialled(connection, peer, now),
+            Input::Dialled { peer, result: Err(error) } => {
+                tracing::debug!(%peer, %error, "a peer cannot be reached");
+                self.peers.dial_failed(&peer, now);
             }
         }
     }
 
     fn dial_due(&mut self, now: Instant) {
-        for endpoint in self.peers.take_due(now) {
-            let dial = listener::dial(endpoint, self.inputs.clone());
+        for peer in self.peers.take_due(now) {
+            let dial = dial::dial(peer, Arc::clone(&self.transports), self.inputs.clone());
             self.tracker.spawn(self.closing.clone().run_until_cancelled_owned(dial));
         }
     }
 
-    fn dialled(&mut self, stream: TcpStream, endpoint: Endpoint, now: Instant) {
+    fn dialled(&mut self, connection: Connection, peer: PeerAddress, now: Instant) {
         let link = self.number_link();
-        if let Some(counters) = self.peers.dialled(endpoint, link, now) {
-            self.open_link(link, endpoint, stream, counters, now);
-            if self.peers.is_alive(&endpoint) {
+        if let Some(counters) = self.peers.dialled(&peer, link, now) {
+            self.open_link(link, peer.clone(), connection, counters, now);
+            if self.peers.is_alive(&peer) {
                 self.announce_up(link);
             }
         }
     }
 
-    fn accept(&mut self, stream: TcpStream, endpoint: Endpoint, now: Instant) {
+    fn accept(&mut self, connection: Connection, now: Instant) {
         if self.peers.mode() == PowerMode::Suspended {
             return;
         }
         let link = self.number_link();
-        match self.peers.accept(endpoint, link, now) {
+        let remote = connection.remote;
+        match self.peers.accept(remote, link, now) {
             Ok(accepted) => {
                 if let Some(old) = accepted.replaced {
                     self.close_link(old, "a new connection takes its place", now);
                 }
-                self.open_link(link, endpoint, stream, accepted.counters, now);
+                self.open_link(link, remote.into(), connection, accepted.counters, now);
             }
-            Err(error) => tracing::warn!(%endpoint, %error, "a connection was refused"),
+            Err(error) => tracing::warn!(endpoint = %remote, %error, "a connection was refused"),
         }
     }
 
@@ -246,26 +250,19 @@ impl Core {
     fn open_link(
         &mut self,
         id: LinkId,
-        endpoint: Endpoint,
-        stream: TcpStream,
+        peer: PeerAddress,
+        connection: Connection,
         counters: Arc<Counters>,
         now: Instant,
     ) {
-        let inputs = self.inputs.clone();
-        match Link::start(id, endpoint, stream, counters, inputs, &self.tracker) {
-            Ok(link) => {
-                tracing::debug!(%endpoint, "connected");
-                self.links.insert(id, link);
-                self.engine.link_up(id, endpoint.static_cost(), now);
-                // What others could not tell, the new peer may know.
-                for (address, _) in self.resolving.iter().filter(|(_, reply)| !reply.is_closed()) {
-                    self.engine.lookup(*address, now);
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%endpoint, %error, "a connection cannot be used");
-                self.peers.link_down(endpoint, id, now);
-            }
+        tracing::debug!(endpoint = %peer, remote = %connection.remote, "connected");
+        let cost = connection.remote.static_cost();
+        let link = Link::start(id, peer, connection, counters, self.inputs.clone(), &self.tracker);
+        self.links.insert(id, link);
+        self.engine.link_up(id, cost, now);
+        // What others could not tell, the new peer may know.
+        for (address, _) in self.resolving.iter().filter(|(_, reply)| !reply.is_closed()) {
+            self.engine.lookup(*address, now);
         }
     }
 
@@ -274,8 +271,8 @@ impl Core {
     fn announce_up(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(&id).filter(|link| !link.announced) else { return };
         link.announced = true;
-        let endpoint = link.endpoint;
-        self.peers.heard(endpoint, id);
+        let endpoint = link.peer.clone();
+        self.peers.heard(&endpoint, id);
         tracing::info!(%endpoint, "link up");
         self.announce(NodeEvent::PeerUp { endpoint });
     }
@@ -290,14 +287,14 @@ impl Core {
     pub(super) fn close_link(&mut self, id: LinkId, reason: &str, now: Instant) {
         let Some(link) = self.links.remove(&id) else { return };
         self.engine.link_down(id, now);
-        self.peers.link_down(link.endpoint, id, now);
+        self.peers.link_down(&link.peer, id, now);
         // Strangers that connect and say nothing are no news.
         if !link.announced {
-            tracing::debug!(endpoint = %link.endpoint, reason, "closed before its first packet");
+            tracing::debug!(endpoint = %link.peer, reason, "closed before its first packet");
             return;
         }
-        tracing::info!(endpoint = %link.endpoint, reason, "link down");
-        self.announce(NodeEvent::PeerDown { endpoint: link.endpoint });
+        tracing::info!(endpoint = %link.peer, reason, "link down");
+        self.announce(NodeEvent::PeerDown { endpoint: link.peer.clone() });
     }
 
     fn announce(&self, event: NodeEvent) {

@@ -30,7 +30,7 @@ use self::discovered::{DISCOVERED_FAILURES, Rate};
 pub(crate) use self::entry::Counters;
 use self::entry::{Doubt, GOOD_LINK, Peer, State};
 use self::public::Candidate;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, PeerAddress};
 use crate::node::PeerKind;
 use crate::power::PowerMode;
 use crate::{LinkId, NodeError};
@@ -54,7 +54,7 @@ pub(crate) struct TooManyInbound;
 
 /// All peers by endpoint.
 pub(crate) struct Peers {
-    peers: HashMap<Endpoint, Peer>,
+    peers: HashMap<PeerAddress, Peer>,
     candidates: Vec<Candidate>,
     discovery_rate: Rate,
     mode: PowerMode,
@@ -85,7 +85,7 @@ impl Peers {
 
     /// Adds a peer to be dialled at once. One that is in the table for another reason stays from
     /// now on.
-    pub(crate) fn add(&mut self, endpoint: Endpoint, now: Instant) -> Result<(), NodeError> {
+    pub(crate) fn add(&mut self, endpoint: PeerAddress, now: Instant) -> Result<(), NodeError> {
         if self.peers.get(&endpoint).is_some_and(|peer| peer.kind == PeerKind::Static) {
             return Err(NodeError::PeerExists(endpoint));
         }
@@ -98,14 +98,14 @@ impl Peers {
     }
 
     /// Forgets a peer; gives the link to close, if it has one.
-    pub(crate) fn remove(&mut self, endpoint: Endpoint) -> Result<Option<LinkId>, NodeError> {
+    pub(crate) fn remove(&mut self, endpoint: PeerAddress) -> Result<Option<LinkId>, NodeError> {
         let peer = self.peers.remove(&endpoint).ok_or(NodeError::UnknownPeer(endpoint))?;
         Ok(peer.state.link())
     }
 
     /// The peers to dial now. Each counts as being dialled until [`Peers::dialled`] or
     /// [`Peers::dial_failed`].
-    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<Endpoint> {
+    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<PeerAddress> {
         let mut due = Vec::new();
         if !self.may_dial() {
             return due;
@@ -115,7 +115,7 @@ impl Peers {
         for (endpoint, peer) in &mut self.peers {
             if matches!(peer.state, State::Waiting { until } if until <= now) {
                 peer.state = State::Connecting;
-                due.push(*endpoint);
+                due.push(endpoint.clone());
             }
         }
         due
@@ -151,8 +151,8 @@ impl Peers {
     }
 
     /// The attempt failed: the peer is due again after a pause, or forgotten.
-    pub(crate) fn dial_failed(&mut self, endpoint: Endpoint, now: Instant) {
-        if let Some(peer) = self.peers.get_mut(&endpoint)
+    pub(crate) fn dial_failed(&mut self, endpoint: &PeerAddress, now: Instant) {
+        if let Some(peer) = self.peers.get_mut(endpoint)
             && matches!(peer.state, State::Connecting)
         {
             peer.failures = peer.failures.saturating_add(1);
@@ -163,12 +163,12 @@ impl Peers {
     /// The attempt succeeded. None when nobody waits for it any more: then hang up.
     pub(crate) fn dialled(
         &mut self,
-        endpoint: Endpoint,
+        endpoint: &PeerAddress,
         link: LinkId,
         now: Instant,
     ) -> Option<Arc<Counters>> {
         let enough = !self.may_dial();
-        let peer = self.peers.get_mut(&endpoint)?;
+        let peer = self.peers.get_mut(endpoint)?;
         if !matches!(peer.state, State::Connecting) {
             return None;
         }
@@ -186,8 +186,8 @@ impl Peers {
     }
 
     /// A packet came over a link that had brought none.
-    pub(crate) fn heard(&mut self, endpoint: Endpoint, link: LinkId) {
-        if let Some(peer) = self.peers.get_mut(&endpoint)
+    pub(crate) fn heard(&mut self, endpoint: &PeerAddress, link: LinkId) {
+        if let Some(peer) = self.peers.get_mut(endpoint)
             && let State::Silent { link: current, since } = peer.state
             && current == link
         {
@@ -196,7 +196,7 @@ impl Peers {
     }
 
     /// Whether the link is known to lead to a node.
-    pub(crate) fn is_alive(&self, endpoint: &Endpoint) -> bool {
+    pub(crate) fn is_alive(&self, endpoint: &PeerAddress) -> bool {
         self.peers.get(endpoint).is_some_and(|peer| matches!(peer.state, State::Alive { .. }))
     }
 
@@ -211,7 +211,8 @@ impl Peers {
         now: Instant,
     ) -> Result<Accepted, TooManyInbound> {
         let state = State::Silent { link, since: now };
-        if let Some(peer) = self.peers.get_mut(&endpoint) {
+        let address = PeerAddress::from(endpoint);
+        if let Some(peer) = self.peers.get_mut(&address) {
             let replaced = peer.state.link();
             peer.connected(state, false, now);
             return Ok(Accepted { counters: Arc::clone(&peer.counters), replaced });
@@ -220,14 +221,16 @@ impl Peers {
         let mut peer = Peer::new(PeerKind::Inbound, State::Connecting, now);
         peer.connected(state, false, now);
         let counters = Arc::clone(&peer.counters);
-        self.peers.insert(endpoint, peer);
+        self.peers.insert(address, peer);
         Ok(Accepted { counters, replaced })
     }
 
     /// Forgets the inbound peer that is to give its place to one from `source`, if one has to;
     /// gives its link.
     fn make_room(&mut self, source: u128) -> Result<Option<LinkId>, TooManyInbound> {
-        let from_source = |endpoint: &Endpoint| source_of(endpoint) == source;
+        let from_source = |peer: &PeerAddress| {
+            peer.as_endpoint().is_some_and(|endpoint| source_of(&endpoint) == source)
+        };
         let silent = if self.count_inbound(from_source) >= INBOUND_PEERS_PER_SOURCE {
             self.oldest_silent(from_source)
         } else if self.count(PeerKind::Inbound) >= INBOUND_PEERS {
@@ -240,29 +243,32 @@ impl Peers {
         Ok(Some(link))
     }
 
-    fn count_inbound(&self, wanted: impl Fn(&Endpoint) -> bool) -> usize {
+    fn count_inbound(&self, wanted: impl Fn(&PeerAddress) -> bool) -> usize {
         let inbound = self.peers.iter().filter(|(_, peer)| peer.kind == PeerKind::Inbound);
         inbound.filter(|(endpoint, _)| wanted(endpoint)).count()
     }
 
     /// Links are numbered in the order in which they were opened.
-    fn oldest_silent(&self, wanted: impl Fn(&Endpoint) -> bool) -> Option<(LinkId, Endpoint)> {
+    fn oldest_silent(
+        &self,
+        wanted: impl Fn(&PeerAddress) -> bool,
+    ) -> Option<(LinkId, PeerAddress)> {
         let inbound = self.peers.iter().filter(|(_, peer)| peer.kind == PeerKind::Inbound);
         let silent = inbound.filter_map(|(endpoint, peer)| match peer.state {
-            State::Silent { link, .. } if wanted(endpoint) => Some((link, *endpoint)),
+            State::Silent { link, .. } if wanted(endpoint) => Some((link, endpoint.clone())),
             _ => None,
         });
         silent.min_by_key(|(link, _)| link.0)
     }
 
     /// A link ended: an inbound peer goes with it, others are due again after a pause.
-    pub(crate) fn link_down(&mut self, endpoint: Endpoint, link: LinkId, now: Instant) {
-        let Some(peer) = self.peers.get_mut(&endpoint) else { return };
+    pub(crate) fn link_down(&mut self, endpoint: &PeerAddress, link: LinkId, now: Instant) {
+        let Some(peer) = self.peers.get_mut(endpoint) else { return };
         if peer.state.link() != Some(link) {
             return;
         }
         if peer.kind == PeerKind::Inbound {
-            self.peers.remove(&endpoint);
+            self.peers.remove(endpoint);
             return;
         }
         let good = matches!(peer.state, State::Alive { since, .. } if now >= since + GOOD_LINK);
@@ -340,15 +346,15 @@ impl Peers {
     }
 
     /// What follows when an attempt failed or a link ended.
-    fn retry(&mut self, endpoint: Endpoint, now: Instant) {
-        let Some(peer) = self.peers.get_mut(&endpoint) else { return };
+    fn retry(&mut self, endpoint: &PeerAddress, now: Instant) {
+        let Some(peer) = self.peers.get_mut(endpoint) else { return };
         match peer.kind {
             PeerKind::Discovered if peer.failures >= DISCOVERED_FAILURES => {
-                self.peers.remove(&endpoint);
+                self.peers.remove(endpoint);
             }
             // One that was connected gets one more attempt.
             PeerKind::Public if peer.failures != 1 || peer.connects == 0 => {
-                self.give_up_public(&endpoint, now);
+                self.give_up_public(endpoint, now);
             }
             _ => peer.back_off(&mut self.random, now),
         }
@@ -361,8 +367,9 @@ impl Peers {
 
 /// Whom an inbound limit holds against: an IPv4 address, or the /64 an IPv6 host commands.
 fn source_of(endpoint: &Endpoint) -> u128 {
-    match endpoint.address().ip().to_canonical() {
-        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(address) => address.to_bits() >> 64 << 64,
+    match endpoint.address().map(|address| address.ip().to_canonical()) {
+        Some(IpAddr::V4(address)) => address.to_ipv6_mapped().to_bits(),
+        Some(IpAddr::V6(address)) => address.to_bits() >> 64 << 64,
+        None => 0, // what does not come over IP is of one source
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, PeerAddress};
 use crate::prefix::Prefix;
 use crate::{PublicKey, RouterId};
 
@@ -22,10 +22,10 @@ pub enum NodeError {
     Random(getrandom::Error),
     /// The peer is in the table already.
     #[error("{0} is a peer already")]
-    PeerExists(Endpoint),
+    PeerExists(PeerAddress),
     /// No such peer.
     #[error("{0} is not a peer")]
-    UnknownPeer(Endpoint),
+    UnknownPeer(PeerAddress),
     /// The peer table is full.
     #[error("there are {0} static peers, which is the most; remove one first")]
     TooManyPeers(usize),
@@ -61,8 +61,8 @@ pub enum PeerState {
 /// One row of the peer table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerStatus {
-    /// The other side's underlay address.
-    pub endpoint: Endpoint,
+    /// Where it is reached, as configured; of one that dialled us, where it is.
+    pub endpoint: PeerAddress,
     /// How it got there.
     pub kind: PeerKind,
     /// What its link is doing.
@@ -136,12 +136,12 @@ pub enum NodeEvent {
     /// A link came up; one that the peer opened, only with its first packet.
     PeerUp {
         /// With whom.
-        endpoint: Endpoint,
+        endpoint: PeerAddress,
     },
     /// A link went down.
     PeerDown {
         /// With whom.
-        endpoint: Endpoint,
+        endpoint: PeerAddress,
     },
     /// This many events were dropped because the reader was slow.
     Missed(u64),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::Peers;
 use super::entry::{Peer, State};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, PeerAddress};
 use crate::node::PeerKind;
 use crate::power::PowerMode;
 
@@ -68,11 +68,11 @@ impl Rate {
 impl Peers {
     /// A beacon named this endpoint. Says whether it is a new peer now.
     pub(crate) fn discover(&mut self, endpoint: Endpoint, turn: Turn, now: Instant) -> bool {
-        if self.mode == PowerMode::Suspended || self.peers.contains_key(&endpoint) {
+        if self.mode == PowerMode::Suspended || self.peers.contains_key(&endpoint.into()) {
             return false;
         }
         let discovered = || self.peers.iter().filter(|(_, peer)| peer.kind == PeerKind::Discovered);
-        let near = discovered().filter(|(known, _)| same_host(known, &endpoint)).count();
+        let near = discovered().filter(|(known, _)| same_host(known, &endpoint.into())).count();
         if discovered().count() >= DISCOVERED_PEERS
             || near >= DISCOVERED_PER_ADDRESS
             || !self.discovery_rate.take(now)
@@ -84,7 +84,7 @@ impl Peers {
             Turn::Theirs => now + THEIR_TURN,
         };
         let peer = Peer::new(PeerKind::Discovered, State::Waiting { until }, now);
-        self.peers.insert(endpoint, peer);
+        self.peers.insert(endpoint.into(), peer);
         true
     }
 
@@ -95,8 +95,8 @@ impl Peers {
                 && matches!(peer.state, State::Waiting { until } if until <= now)
         };
         let due = self.peers.iter().filter(|(_, peer)| is_due(peer));
-        let doubles: Vec<Endpoint> = due
-            .map(|(endpoint, _)| *endpoint)
+        let doubles: Vec<PeerAddress> = due
+            .map(|(endpoint, _)| endpoint.clone())
             .filter(|endpoint| self.has_dialled_us(endpoint))
             .collect();
         for endpoint in doubles {
@@ -106,7 +106,7 @@ impl Peers {
         }
     }
 
-    fn has_dialled_us(&self, endpoint: &Endpoint) -> bool {
+    fn has_dialled_us(&self, endpoint: &PeerAddress) -> bool {
         self.peers.iter().any(|(other, peer)| {
             peer.kind == PeerKind::Inbound
                 && matches!(peer.state, State::Alive { .. })
@@ -116,9 +116,11 @@ impl Peers {
 }
 
 /// Whether two endpoints are of one host: the ports do not matter.
-fn same_host(one: &Endpoint, other: &Endpoint) -> bool {
-    let (mut one, mut other) = (one.address(), other.address());
-    one.set_port(0);
-    other.set_port(0);
-    one == other
+fn same_host(one: &PeerAddress, other: &PeerAddress) -> bool {
+    let host = |peer: &PeerAddress| {
+        let mut address = peer.as_endpoint()?.address()?;
+        address.set_port(0);
+        Some(address)
+    };
+    host(one).is_some_and(|one| host(other) == Some(one))
 }

@@ -10,7 +10,7 @@ use rand_core::Rng;
 
 use super::Peers;
 use super::entry::{Peer, State, pause};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, PeerAddress};
 use crate::node::PeerKind;
 use crate::power::PowerMode;
 
@@ -28,6 +28,10 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
+    fn is(&self, peer: &PeerAddress) -> bool {
+        peer.as_endpoint().is_some_and(|endpoint| self.endpoints.contains(&endpoint))
+    }
+
     /// The endpoint whose turn it is: with every failure another.
     fn endpoint(&self) -> Option<Endpoint> {
         let turn = usize::try_from(self.failures).unwrap_or(0);
@@ -49,7 +53,7 @@ impl Peers {
         for _ in self.count(PeerKind::Public)..self.public_places() {
             let Some(endpoint) = self.pick_public(now) else { return };
             let peer = Peer::new(PeerKind::Public, State::Waiting { until: now }, now);
-            self.peers.insert(endpoint, peer);
+            self.peers.insert(endpoint.into(), peer);
         }
     }
 
@@ -63,11 +67,11 @@ impl Peers {
     }
 
     /// A public peer could not be reached, or its link was no good: another one has its turn.
-    pub(super) fn give_up_public(&mut self, endpoint: &Endpoint, now: Instant) {
-        self.peers.remove(endpoint);
+    pub(super) fn give_up_public(&mut self, peer: &PeerAddress, now: Instant) {
+        self.peers.remove(peer);
         let random = &mut self.random;
         let candidates = &mut self.candidates;
-        if let Some(candidate) = candidates.iter_mut().find(|c| c.endpoints.contains(endpoint)) {
+        if let Some(candidate) = candidates.iter_mut().find(|c| c.is(peer)) {
             candidate.failures = candidate.failures.saturating_add(1);
             candidate.until = now + pause(candidate.failures, random);
         }
@@ -90,7 +94,7 @@ impl Peers {
     }
 
     fn is_free(&self, candidate: &Candidate) -> bool {
-        !candidate.endpoints.iter().any(|endpoint| self.peers.contains_key(endpoint))
+        !candidate.endpoints.iter().any(|endpoint| self.peers.contains_key(&endpoint.into()))
     }
 
     /// One of those that failed least often.

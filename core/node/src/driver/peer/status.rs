@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Peers;
 use super::entry::{Peer, State};
 use crate::LinkId;
-use crate::endpoint::Endpoint;
+use crate::endpoint::PeerAddress;
 use crate::node::{PeerState, PeerStatus};
 
 impl Peers {
@@ -16,11 +16,11 @@ impl Peers {
         cost_of: impl Fn(LinkId) -> Option<u16>,
         now: Instant,
     ) -> Vec<PeerStatus> {
-        let status = |(endpoint, peer): (&Endpoint, &Peer)| {
+        let status = |(endpoint, peer): (&PeerAddress, &Peer)| {
             let counters = &peer.counters;
             let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
             PeerStatus {
-                endpoint: *endpoint,
+                endpoint: endpoint.clone(),
                 kind: peer.kind,
                 state: match peer.state {
                     State::Waiting { .. } => PeerState::Dead,
@@ -40,7 +40,7 @@ impl Peers {
             }
         };
         let mut statuses: Vec<PeerStatus> = self.peers.iter().map(status).collect();
-        statuses.sort_by_key(|status| status.endpoint);
+        statuses.sort_by(|left, right| left.endpoint.cmp(&right.endpoint));
         statuses
     }
 
