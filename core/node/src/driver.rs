@@ -9,15 +9,19 @@
 //! own, but every acknowledgement competes with them, and what could leave in one write leaves in
 //! many.
 
+mod alarm;
 mod answer;
 pub(crate) mod command;
 pub(crate) mod core;
 mod dial;
+pub(crate) mod discovery;
 mod forward;
 mod inbox;
+mod interface;
 mod link;
 pub(crate) mod listener;
-mod manners;
+pub(crate) mod manners;
 mod outbox;
 pub(crate) mod peer;
+mod tally;
 pub(crate) mod transport;

@@ -2,12 +2,14 @@
 
 pub mod bus;
 pub mod data;
+pub mod discovery;
 mod driver;
 mod endpoint;
 pub mod engine;
 #[doc(hidden)]
 pub mod fuzzing;
 mod identity;
+pub mod ledger;
 pub mod limits;
 pub mod message;
 mod node;

@@ -3,13 +3,13 @@
 mod status;
 mod stream;
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use threephone_address::{PublicKey, Target};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,16 +18,20 @@ pub use self::status::{
 };
 pub use self::stream::{Events, Subscription};
 use crate::bus::TopicPolicy;
+use crate::discovery::{Beacon, Hearing};
 use crate::driver::command::{
     COMMANDS, Command, Handover, INPUTS, Patience, ReleaseGuard, Released, Taking,
 };
 use crate::driver::core::{Core, CoreParts, Inlets};
+use crate::driver::discovery::{self, Order};
 use crate::driver::listener;
+use crate::driver::manners::Beacons;
 use crate::driver::peer::Peers;
 use crate::driver::transport::{Arrivals, MemoryNetwork, Transports};
 use crate::endpoint::{Endpoint, PeerAddress};
 use crate::engine::{Engine, EngineConfig};
-use crate::identity::SecretKey;
+use crate::identity::{RouterId, SecretKey};
+use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::message::{
     MessageId, MessageInfo, OutgoingMessage, ReceivedMessage, SendError, SendState, TopicFilter,
@@ -53,6 +57,9 @@ pub struct NodeConfig {
     pub public_peers: Vec<Vec<Endpoint>>,
     /// How much it does on its own.
     pub power: PowerPolicy,
+    /// The UDP port of beacons on the local network, usually [`PORT`](crate::discovery::PORT); without one
+    /// nobody is looked for there.
+    pub discovery: Option<u16>,
     /// What strangers can make grow, and how far.
     pub limits: Limits,
     /// Who may send messages on which topic; by default anybody on any.
@@ -70,6 +77,7 @@ impl NodeConfig {
             peers: Vec::new(),
             public_peers: Vec::new(),
             power: PowerPolicy::default(),
+            discovery: None,
             limits: Limits::default(),
             topic_policy: TopicPolicy::default(),
             memory: MemoryNetwork::new(),
@@ -135,7 +143,18 @@ impl Node {
         for listener in listeners {
             listener::run(listener, &arrivals);
         }
+        let beacons = config.discovery.map(|port| {
+            let router_id = RouterId::new(key, router_random);
+            let beacon = beacon_port(node.listening()).map(|port| Beacon { port, router_id });
+            let (orders, order_inlet) = watch::channel(Order::Rest);
+            let beacons = Beacons::new(orders, beacon.is_some());
+            let (hearing, core) = (Hearing::new(router_id, now), inputs.clone());
+            let parts = discovery::Parts { port, beacon, hearing, orders: order_inlet, core };
+            tracker.spawn(closing.clone().run_until_cancelled_owned(discovery::run(parts)));
+            beacons
+        });
         let core = Core::new(CoreParts {
+            beacons,
             engine,
             peers,
             power,
@@ -220,6 +239,11 @@ impl Node {
         let policy = policy.into();
         let answer = self.ask(|reply| Command::SetPower { policy, reply }).await;
         answer.unwrap_or(PowerMode::Suspended)
+    }
+
+    /// What the node has cost since its start; none once it is closed.
+    pub async fn ledger(&self) -> Option<Ledger> {
+        self.ask(|reply| Command::Ledger { reply }).await
     }
 
     /// Queues a message in the node, with or without a route. It is tried for five minutes.
@@ -399,6 +423,16 @@ impl Drop for Node {
             self.closing.cancel();
         }
     }
+}
+
+/// The port to name in beacons: of a listener that takes TCP connections from the local network.
+fn beacon_port(listening: &[Endpoint]) -> Option<u16> {
+    listening.iter().find_map(|endpoint| match endpoint {
+        Endpoint::Tcp(address) if matches!(address.ip(), IpAddr::V6(ip) if ip.is_unspecified()) => {
+            Some(address.port())
+        }
+        _ => None,
+    })
 }
 
 fn random<const N: usize>() -> Result<[u8; N], NodeError> {

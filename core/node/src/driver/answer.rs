@@ -76,6 +76,7 @@ impl Core {
             Command::Routes { reply } => drop(reply.send(self.route_statuses())),
             Command::Queries { reply } => drop(reply.send(self.query_statuses(now))),
             Command::RouterCounters { reply } => drop(reply.send(self.engine.router_counters())),
+            Command::Ledger { reply } => drop(reply.send(self.ledger(now))),
             Command::NetworkChanged => self.network_changed(now),
             Command::SetPower { policy, reply } => {
                 self.power.set_policy(policy, now);

@@ -9,7 +9,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::transport::Connection;
 use crate::LinkId;
 use crate::bus::TopicPolicy;
+use crate::discovery::Heard;
 use crate::endpoint::PeerAddress;
+use crate::ledger::Ledger;
 use crate::message::{
     MessageId, MessageInfo, OutgoingMessage, ReceivedMessage, SendError, SendState, TopicFilter,
 };
@@ -97,6 +99,9 @@ pub(crate) enum Command {
     RouterCounters {
         reply: Reply<RouterCounters>,
     },
+    Ledger {
+        reply: Reply<Ledger>,
+    },
     /// The machine moved to another network, or woke up.
     NetworkChanged,
     SetPower {
@@ -127,6 +132,7 @@ pub(crate) enum Taking {
 pub(crate) enum Input {
     Packets { link: LinkId, packets: Vec<Packet> },
     Down { link: LinkId, reason: String },
+    Beacon(Heard),
     Accepted(Connection),
     Dialled { peer: PeerAddress, result: std::io::Result<Connection> },
 }

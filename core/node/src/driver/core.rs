@@ -15,17 +15,21 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::alarm::Alarm;
 use super::command::{Command, Handover, Input, Released, Reply};
 use super::dial;
 use super::forward::Forwards;
 use super::inbox::{self, Inbox, Told};
 use super::link::Link;
+use super::manners::Beacons;
 use super::outbox::{Ingress, Pushed};
 use super::peer::{Counters, Peers};
+use super::tally::{Meter, SleepWatch, Tally};
 use super::transport::{Connection, Transports};
 use crate::bus::TopicPolicy;
 use crate::endpoint::PeerAddress;
 use crate::engine::{Action, Class, Engine};
+use crate::ledger::Cause;
 use crate::message::{MessageId, SendState};
 use crate::node::NodeEvent;
 use crate::power::{Power, PowerMode};
@@ -51,6 +55,7 @@ pub(crate) struct CoreParts {
     /// Bytes of the largest message.
     pub(crate) limit: usize,
     pub(crate) transports: Arc<Transports>,
+    pub(crate) beacons: Option<Beacons>,
     pub(crate) events: broadcast::Sender<NodeEvent>,
     /// Given to readers and diallers.
     pub(crate) inputs: mpsc::Sender<Input>,
@@ -86,10 +91,14 @@ pub(crate) struct Core {
     pub(super) deliverable: bool,
     /// Links whose writer is to be woken when all is queued.
     to_wake: Vec<LinkId>,
+    pub(super) beacons: Option<Beacons>,
+    pub(super) tally: Tally,
+    sleep_watch: SleepWatch,
 }
 
 impl Core {
     pub(crate) fn new(parts: CoreParts) -> Self {
+        let now = Instant::now();
         Self {
             engine: parts.engine,
             peers: parts.peers,
@@ -111,34 +120,63 @@ impl Core {
             next_link: 0,
             deliverable: false,
             to_wake: Vec::new(),
+            beacons: parts.beacons,
+            tally: Tally::new(now),
+            sleep_watch: SleepWatch::new(now),
         }
     }
 
     /// Runs until the node closes. Links close as the core is dropped.
     pub(crate) async fn run(mut self, mut inlets: Inlets) {
         let closing = self.closing.clone();
+        let mut alarm = Alarm::new();
         loop {
             let now = Instant::now();
             self.follow_power(now);
+            self.tend_beacons(now);
             self.dial_due(now);
             let deadline = self.deadline(now);
             let arrival = tokio::select! {
                 () = closing.cancelled() => return,
-                () = sleep_until(deadline) => None,
+                () = alarm.wait(deadline, now) => None,
                 command = inlets.commands.recv() => command.map(Arrival::Command),
                 input = inlets.inputs.recv() => input.map(Arrival::Input),
                 released = inlets.released.recv() => released.map(Arrival::Released),
             };
-            let now = Instant::now();
-            if let Some(arrival) = arrival {
-                self.take_in(arrival, now);
-            }
-            self.take_in_ready(&mut inlets, now);
-            self.close_overdue(now);
-            if self.engine.poll_timeout().is_some_and(|timeout| timeout <= now) {
-                self.engine.handle_timeout(now);
-            }
-            self.send_out(now);
+            let (meter, now) = (Meter::start(), Instant::now());
+            let (cause, counters) = self.account_of(arrival.as_ref());
+            self.turn(arrival, &mut inlets, now);
+            self.tally.note(cause, counters.as_deref(), meter.stop());
+        }
+    }
+
+    /// Everything that there is to do once something happened.
+    fn turn(&mut self, arrival: Option<Arrival>, inlets: &mut Inlets, now: Instant) {
+        if self.sleep_watch.slept(now) {
+            self.tally.sleeps = self.tally.sleeps.saturating_add(1);
+            self.network_changed(now);
+        }
+        if let Some(arrival) = arrival {
+            self.take_in(arrival, now);
+        }
+        self.take_in_ready(inlets, now);
+        self.close_overdue(now);
+        if self.engine.poll_timeout().is_some_and(|timeout| timeout <= now) {
+            self.engine.handle_timeout(now);
+        }
+        self.send_out(now);
+    }
+
+    /// Whom a turn that begins with this is told to in the ledger.
+    fn account_of(&self, arrival: Option<&Arrival>) -> (Cause, Option<Arc<Counters>>) {
+        let of = |link| self.links.get(&link).map(|link: &Link| Arc::clone(&link.counters));
+        match arrival {
+            None => (Cause::Timer, None),
+            Some(Arrival::Input(Input::Packets { link, .. })) => (Cause::Packets, of(*link)),
+            Some(Arrival::Input(Input::Down { link, .. })) => (Cause::Connection, of(*link)),
+            Some(Arrival::Input(Input::Beacon(_))) => (Cause::Beacon, None),
+            Some(Arrival::Input(_)) => (Cause::Connection, None),
+            Some(Arrival::Command(_) | Arrival::Released(_)) => (Cause::Call, None),
         }
     }
 
@@ -146,8 +184,12 @@ impl Core {
         if self.peers.mode() == PowerMode::Suspended {
             return None;
         }
-        let parts =
-            [self.engine.poll_timeout(), self.peers.poll_timeout(), self.power.poll_timeout(now)];
+        let parts = [
+            self.engine.poll_timeout(),
+            self.peers.poll_timeout(),
+            self.power.poll_timeout(now),
+            self.beacons.as_ref().and_then(Beacons::poll_timeout),
+        ];
         parts.into_iter().flatten().min()
     }
 
@@ -199,6 +241,7 @@ impl Core {
                 }
             }
             Input::Down { link, reason } => self.close_link(link, &reason, now),
+            Input::Beacon(heard) => self.heard_beacon(heard, now),
             Input::Accepted(connection) => self.accept(connection, now),
             Input::Dialled { peer, result: Ok(connection) } => self.dialled(connection, peer, now),
             Input::Dialled { peer, result: Err(error) } => {
@@ -219,9 +262,6 @@ impl Core {
         let link = self.number_link();
         if let Some(counters) = self.peers.dialled(&peer, link, now) {
             self.open_link(link, peer.clone(), connection, counters, now);
-            if self.peers.is_static(&peer) {
-                self.engine.trust(link);
-            }
             if self.peers.is_alive(&peer) {
                 self.announce_up(link);
             }
@@ -390,11 +430,4 @@ enum Arrival {
     Command(Command),
     Input(Input),
     Released(Released),
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
 }

@@ -31,7 +31,6 @@ pub(crate) struct Link {
     /// Where it goes.
     pub(crate) remote: Endpoint,
     /// Our own address, where the transport has one.
-    #[allow(dead_code)] // asked for when the network has changed
     pub(crate) local: Option<SocketAddr>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) counters: Arc<Counters>,

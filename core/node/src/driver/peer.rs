@@ -7,7 +7,6 @@
 //!
 //! The power mode decides how much of this happens: see [`PowerMode`].
 
-#[allow(dead_code, reason = "its caller comes next")]
 mod discovered;
 mod entry;
 mod public;
@@ -24,7 +23,6 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
-#[allow(unused_imports, reason = "its caller comes next")]
 pub(crate) use self::discovered::Turn;
 use self::discovered::{DISCOVERED_FAILURES, Rate};
 pub(crate) use self::entry::Counters;
@@ -198,11 +196,6 @@ impl Peers {
     /// Whether the link is known to lead to a node.
     pub(crate) fn is_alive(&self, endpoint: &PeerAddress) -> bool {
         self.peers.get(endpoint).is_some_and(|peer| matches!(peer.state, State::Alive { .. }))
-    }
-
-    /// Whether the owner of this node named it.
-    pub(crate) fn is_static(&self, endpoint: &PeerAddress) -> bool {
-        self.peers.get(endpoint).is_some_and(|peer| peer.kind == PeerKind::Static)
     }
 
     /// Somebody connected. When the endpoint is in the table already the new link takes over from

@@ -79,6 +79,10 @@ pub struct PeerStatus {
     pub dropped: u64,
     /// Malformed control packets it sent.
     pub malformed: u64,
+    /// How often the node woke up for it.
+    pub wake_ups: u64,
+    /// Processor time of the node's core spent on what it sent.
+    pub cpu: Duration,
     /// How often it was connected.
     pub connects: u64,
     /// Since it came into the table.

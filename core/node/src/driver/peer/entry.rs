@@ -27,6 +27,9 @@ pub(crate) struct Counters {
     pub(crate) rx_packets: AtomicU64,
     pub(crate) dropped: AtomicU64,
     pub(crate) malformed: AtomicU64,
+    /// How often the core woke up for it, and the processor time that took.
+    pub(crate) wake_ups: AtomicU64,
+    pub(crate) cpu_nanos: AtomicU64,
 }
 
 pub(super) struct Peer {

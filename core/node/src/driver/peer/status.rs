@@ -1,7 +1,7 @@
 //! What the table tells of itself.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Peers;
 use super::entry::{Peer, State};
@@ -33,6 +33,8 @@ impl Peers {
                 rx_packets: count(&counters.rx_packets),
                 dropped: count(&counters.dropped),
                 malformed: count(&counters.malformed),
+                wake_ups: count(&counters.wake_ups),
+                cpu: Duration::from_nanos(count(&counters.cpu_nanos)),
                 connects: peer.connects,
                 known_for: now.saturating_duration_since(peer.added),
                 last_connected: peer.last_connected.map(|at| now.saturating_duration_since(at)),
