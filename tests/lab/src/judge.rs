@@ -1,0 +1,138 @@
+//! Looks for routing loops after each step.
+//!
+//! Routes of one router id never loop among nodes that keep to the protocol: that is what
+//! feasibility is for, and such a loop is a violation. Two cases are outside of that promise and
+//! counted apart: routes of a restarted node's old and new router id, which know nothing of each
+//! other, and loops through nodes that are not ours.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use threephone_node::Prefix;
+
+use crate::node::Kind;
+use crate::world::{NodeId, Ways};
+
+/// Violations that are kept.
+const KEPT: usize = 20;
+
+/// Which routes of a node may have changed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Changed {
+    Nothing,
+    Only(Prefix),
+    Anything,
+}
+
+/// A circle that packets to a prefix would go round in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loop {
+    /// Of which node.
+    pub prefix: Prefix,
+    /// Who is part of it.
+    pub members: Vec<NodeId>,
+    /// Whether all routes in it are of one router id.
+    pub one_source: bool,
+    /// Whether all nodes in it are ours.
+    pub all_ours: bool,
+    /// When it was seen first.
+    pub since: Instant,
+}
+
+/// What was found out up to now.
+#[derive(Debug, Clone, Default)]
+pub struct Verdict {
+    /// Loops among our nodes over routes of one router id: there must be none.
+    pub violations: Vec<Loop>,
+    /// How many of those there were.
+    pub violation_count: u64,
+    /// Loops over routes of several router ids of one node, among our nodes.
+    pub restart_loops: u64,
+    /// Loops through nodes that are not ours.
+    pub stock_loops: u64,
+    /// How long the longest of either lasted, or has lasted yet.
+    pub longest: Duration,
+    /// How many of either are there now.
+    pub open: usize,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Judge {
+    open: BTreeMap<Prefix, Loop>,
+    verdict: Verdict,
+}
+
+impl Judge {
+    /// The ways of this node changed.
+    pub(crate) fn look(&mut self, ways: &Ways<'_>, at: NodeId, changed: Changed, now: Instant) {
+        match changed {
+            Changed::Nothing => {}
+            Changed::Only(prefix) => self.follow(ways, at, prefix, now),
+            Changed::Anything => {
+                let node = &ways.0[at.0];
+                let before = self.open.iter().filter(|(_, open)| open.members.contains(&at));
+                let mut prefixes: Vec<Prefix> = before.map(|(prefix, _)| *prefix).collect();
+                prefixes.extend(node.brain.selected());
+                for prefix in prefixes {
+                    self.follow(ways, at, prefix, now);
+                }
+            }
+        }
+    }
+
+    fn follow(&mut self, ways: &Ways<'_>, at: NodeId, prefix: Prefix, now: Instant) {
+        self.recheck(ways, prefix, now);
+        let Some(found) = circle(ways, at, prefix, now) else { return };
+        if found.one_source && found.all_ours {
+            self.verdict.violation_count += 1;
+            if self.verdict.violations.len() < KEPT {
+                self.verdict.violations.push(found);
+            }
+        } else if !self.open.contains_key(&prefix) {
+            let count = if found.all_ours {
+                &mut self.verdict.restart_loops
+            } else {
+                &mut self.verdict.stock_loops
+            };
+            *count += 1;
+            self.open.insert(prefix, found);
+        }
+    }
+
+    /// Closes a known loop if it is gone.
+    fn recheck(&mut self, ways: &Ways<'_>, prefix: Prefix, now: Instant) {
+        let Some(open) = self.open.get(&prefix) else { return };
+        let is_there =
+            open.members.iter().any(|member| circle(ways, *member, prefix, now).is_some());
+        self.verdict.longest = self.verdict.longest.max(now - open.since);
+        if !is_there {
+            self.open.remove(&prefix);
+        }
+    }
+
+    pub(crate) fn verdict(&mut self, ways: &Ways<'_>, now: Instant) -> Verdict {
+        for prefix in self.open.keys().copied().collect::<Vec<_>>() {
+            self.recheck(ways, prefix, now);
+        }
+        Verdict { open: self.open.len(), ..self.verdict.clone() }
+    }
+}
+
+/// The circle that packets to this prefix go round in from here, if they come back.
+fn circle(ways: &Ways<'_>, start: NodeId, prefix: Prefix, now: Instant) -> Option<Loop> {
+    let destination = prefix.address();
+    let (mut at, first) = ways.next(start, destination)?;
+    let mut members = vec![start];
+    let mut one_source = true;
+    while at != start {
+        if members.len() > ways.0.len() {
+            return None; // a circle further on, which was seen when it closed
+        }
+        members.push(at);
+        let (next, id) = ways.next(at, destination)?;
+        one_source &= id == first;
+        at = next;
+    }
+    let all_ours = members.iter().all(|member| ways.0[member.0].kind == Kind::Ours);
+    Some(Loop { prefix, members, one_source, all_ours, since: now })
+}

@@ -1,0 +1,3 @@
+//! Long runs on demand.
+
+fn main() {}
