@@ -102,6 +102,11 @@ impl Engine {
         self.sender.link_up(now);
     }
 
+    /// The owner of this node chose the peer of this link: where routes conflict, its count more.
+    pub fn trust(&mut self, link: LinkId) {
+        self.router.trust(link);
+    }
+
     /// A link is gone.
     pub fn link_down(&mut self, link: LinkId, now: Instant) {
         self.touch(now);
@@ -123,6 +128,7 @@ impl Engine {
                 self.drain_router();
             }
             Packet::Data(packet) => {
+                self.router.note_traffic(link, 0, 1, now);
                 self.data.handle(link, packet, &mut self.router, now);
                 self.drain_data();
             }

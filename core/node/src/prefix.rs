@@ -7,24 +7,26 @@ use std::str::FromStr;
 /// `address/length`, with the host bits cleared, so that equal prefixes are equal values.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix {
-    bits: u128,
+    // Two halves instead of a u128, whose alignment would make this a third larger.
+    high: u64,
+    low: u64,
     length: u8,
 }
 
 impl Prefix {
     /// The prefix of `length` bits that contains `address`; none for a length above 128.
     pub fn new(address: Ipv6Addr, length: u8) -> Option<Self> {
-        (length <= 128).then(|| Self { bits: address.to_bits() & mask(length), length })
+        (length <= 128).then(|| Self::masked(address, length))
     }
 
     /// The /64 that contains `address`: what a node announces and what is looked up.
     pub fn subnet_of(address: Ipv6Addr) -> Self {
-        Self { bits: address.to_bits() & mask(64), length: 64 }
+        Self::masked(address, 64)
     }
 
     /// The network address.
     pub fn address(&self) -> Ipv6Addr {
-        Ipv6Addr::from_bits(self.bits)
+        Ipv6Addr::from_bits(self.bits())
     }
 
     /// The length in bits, 0 to 128.
@@ -34,12 +36,21 @@ impl Prefix {
 
     /// Whether `address` lies inside.
     pub fn contains(&self, address: Ipv6Addr) -> bool {
-        address.to_bits() & mask(self.length) == self.bits
+        address.to_bits() & mask(self.length) == self.bits()
     }
 
     /// Whether all of `other` lies inside.
     pub fn covers(&self, other: &Prefix) -> bool {
         self.length <= other.length && self.contains(other.address())
+    }
+
+    fn masked(address: Ipv6Addr, length: u8) -> Self {
+        let bits = address.to_bits() & mask(length);
+        Self { high: (bits >> 64) as u64, low: bits as u64, length }
+    }
+
+    fn bits(&self) -> u128 {
+        u128::from(self.high) << 64 | u128::from(self.low)
     }
 }
 

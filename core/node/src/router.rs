@@ -6,25 +6,35 @@
 //! [`Router::handle_timeout`] when [`Router::poll_timeout`] says so.
 //!
 //! Peers are not believed further than the protocol demands: lookups never shadow routes, only /64
-//! requests travel, tables are bounded ([`RouterLimits`]), and keys without a secret are refused.
+//! requests travel, tables are bounded ([`RouterLimits`]), keys without a secret are refused, and what
+//! a peer is told waits until it has read what it was told before. Links that take packets and bring
+//! nothing are avoided within seconds.
 
+mod announce;
 mod bucket;
+mod clock;
 mod counters;
 mod deadline;
+mod delivery;
+mod destination;
 mod filter;
 mod limits;
+mod links;
 mod lookup;
 mod metric;
 mod neighbour;
 mod output;
+mod pace;
 mod pending;
 mod request;
+mod schedule;
+mod select;
 mod seqno;
-mod source;
+mod silence;
 mod table;
 mod update;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
@@ -35,13 +45,17 @@ pub use output::{CloseReason, LookupState, QueryInfo, RouteInfo, RouteLookup, Ro
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use self::announce::HELLO_INTERVAL;
+use self::clock::Clock;
 use self::deadline::Deadlines;
-use self::lookup::Lookups;
-use self::neighbour::{DEAD_AFTER, Neighbour};
+use self::delivery::Pins;
+use self::destination::Entry;
+use self::links::{LinkSet, PLACES};
+use self::lookup::{LookupLimits, Lookups};
+use self::neighbour::{DEAD_AFTER, Neighbour, Purpose};
 use self::pending::SeqnoRequests;
-use self::source::SourceTable;
-use self::table::{Entry, RouteTable};
-use crate::wire::control::{Hello, Ihu, RouteRequest, Tlv};
+use self::table::RouteTable;
+use crate::wire::control::{Ihu, RouteRequest, Tlv};
 use crate::{LinkId, Prefix, PublicKey, RouterId};
 
 /// What a router is made from.
@@ -62,10 +76,13 @@ pub struct RouterConfig {
 enum Timer {
     Hello(LinkId),
     Death(LinkId),
+    /// A data packet may have been unanswered for too long.
+    Silence(LinkId),
+    /// A peer may be asked again whether it has read what was sent.
+    Flush(LinkId),
     Announcement,
 }
 
-const HELLO_INTERVAL: u16 = 2_000;
 const IHU_INTERVAL: u16 = 6_000;
 const ANNOUNCEMENT_INTERVAL: Duration = Duration::from_secs(300);
 /// How early a Hello may go out with the answer to one; the peer's come every 20 s.
@@ -74,19 +91,24 @@ const HELLO_RIDES: Duration = Duration::from_secs(5);
 const ANNOUNCEMENT_RIDES: Duration = Duration::from_secs(25);
 /// A route in use that ends sooner than this is looked up again.
 const ALMOST_EXPIRED: Duration = Duration::from_secs(15);
+/// How long the end of a route may wait for a wake-up that happens anyway, such as the next Hello.
+const LAZY: Duration = Duration::from_secs(20);
 
 /// The routing state of one node.
 pub struct Router {
     config: RouterConfig,
+    clock: Clock,
     seqno: u16,
     bumped: Instant,
     bump_wanted: bool,
     neighbours: BTreeMap<LinkId, Neighbour>,
     table: RouteTable,
-    sources: SourceTable,
+    pins: Pins,
     pending: SeqnoRequests,
     lookups: Lookups,
     timers: Deadlines<Timer>,
+    /// Links to which something may be sent now.
+    busy: BTreeSet<LinkId>,
     outputs: VecDeque<RouterOutput>,
     random: ChaCha8Rng,
     /// See [`Router::selections`].
@@ -98,18 +120,25 @@ impl Router {
     /// A router without links.
     pub fn new(config: RouterConfig, now: Instant) -> Self {
         let limits = &config.limits;
+        let lookups = LookupLimits {
+            running: limits.lookups,
+            per_peer: limits.lookups_per_link,
+            failures: limits.failures,
+        };
         let mut timers = Deadlines::new();
         timers.set(Timer::Announcement, now + ANNOUNCEMENT_INTERVAL);
         Self {
+            clock: Clock::new(now),
             seqno: 0,
             bumped: now,
             bump_wanted: false,
             neighbours: BTreeMap::new(),
             table: RouteTable::new(),
-            sources: SourceTable::new(limits.sources),
+            pins: Pins::default(),
             pending: SeqnoRequests::new(limits.seqno_requests),
-            lookups: Lookups::new(limits.lookups, limits.failures),
+            lookups: Lookups::new(lookups),
             timers,
+            busy: BTreeSet::new(),
             outputs: VecDeque::new(),
             random: ChaCha8Rng::from_seed(config.seed),
             selections: 0,
@@ -121,60 +150,90 @@ impl Router {
     /// A link is up. `static_cost` is that of its transport (spec 2.7). The peer gets the own
     /// route, the first Hello, and every question that is still open.
     pub fn link_up(&mut self, link: LinkId, static_cost: u16, now: Instant) {
-        if self.neighbours.len() >= self.config.limits.links {
-            let reason = CloseReason::TooManyLinks;
-            return self.output(RouterOutput::Close { link, reason });
-        }
-        let neighbour = Neighbour::new(static_cost, &self.config.limits, now);
-        if self.neighbours.insert(link, neighbour).is_some() {
+        if self.neighbours.contains_key(&link) {
             return;
         }
+        let Some(place) = self.free_place() else {
+            let reason = CloseReason::TooManyLinks;
+            return self.output(RouterOutput::Close { link, reason });
+        };
+        let neighbour = Neighbour::new(place, static_cost, &self.config.limits, now);
+        self.neighbours.insert(link, neighbour);
         self.timers.set(Timer::Death(link), now + DEAD_AFTER);
         self.send_static(link);
         self.send_hello(link, now);
-        for (prefix, generation) in self.lookups.ask_also(link) {
+        for (prefix, generation) in self.lookups.ask_also(place) {
             let request = RouteRequest { generation, prefix: Some(prefix) };
             self.send(link, Tlv::RouteRequest(request));
+        }
+        self.flush(now);
+    }
+
+    /// The owner of this node chose the peer of this link: where routes conflict, its count more.
+    pub fn trust(&mut self, link: LinkId) {
+        if let Some(neighbour) = self.neighbours.get_mut(&link) {
+            neighbour.is_trusted = true;
         }
     }
 
     /// A link is gone. Its routes are given up at once, the other peers are told.
     pub fn link_down(&mut self, link: LinkId, now: Instant) {
-        if self.neighbours.remove(&link).is_none() {
-            return;
+        let Some(neighbour) = self.neighbours.remove(&link) else { return };
+        for timer in [Timer::Hello, Timer::Death, Timer::Silence, Timer::Flush] {
+            self.timers.cancel(timer(link));
         }
-        self.timers.cancel(Timer::Hello(link));
-        self.timers.cancel(Timer::Death(link));
-        self.pending.link_down(link);
+        self.busy.remove(&link);
+        self.pending.link_down(neighbour.place);
+        self.lookups.link_down(neighbour.place);
+        if neighbour.was_told {
+            self.table.forget_told(neighbour.place);
+        }
         for prefix in self.table.prefixes_of(link) {
             self.lose_entry(prefix, link, now);
         }
+        self.flush(now);
     }
 
     /// Asks the peer of a link for a sign of life now, unless it has been asked already.
     pub fn probe(&mut self, link: LinkId, now: Instant) {
         self.send_hello(link, now);
+        self.flush(now);
     }
 
     /// A TLV arrived. Those of unknown links are dropped.
     pub fn handle_tlv(&mut self, link: LinkId, tlv: Tlv, now: Instant) {
-        let Some(neighbour) = self.neighbours.get_mut(&link) else { return };
+        self.note_heard(link);
         match tlv {
-            Tlv::Hello(_) if !neighbour.hellos.take(now) => {} // a flood: one is due in 20 s
-            Tlv::Hello(_) => {
-                let ihu = Ihu { rxcost: neighbour.cost(), interval: IHU_INTERVAL };
-                self.send(link, Tlv::Ihu(ihu));
-                self.ride_along(link, now);
-            }
-            Tlv::Ihu(_) => {
-                if neighbour.heard(now) {
-                    self.timers.set(Timer::Death(link), now + DEAD_AFTER);
-                }
-            }
+            Tlv::Hello(_) => self.handle_hello(link, now),
+            Tlv::Ihu(_) => self.handle_ihu(link, now),
+            _ if !self.neighbours.contains_key(&link) => {}
             Tlv::Update(update) => self.handle_update(link, &update, now),
             Tlv::RouteRequest(request) => self.handle_route_request(link, request, now),
             Tlv::SeqnoRequest(request) => self.handle_seqno_request(link, request, now),
         }
+        self.flush(now);
+    }
+
+    fn handle_hello(&mut self, link: LinkId, now: Instant) {
+        let Some(neighbour) = self.neighbours.get_mut(&link) else { return };
+        if !neighbour.buckets.hellos.take(now) {
+            self.counters.hellos_over_rate += 1;
+            return; // one is due in 20 s
+        }
+        let ihu = Ihu { rxcost: neighbour.cost(), interval: IHU_INTERVAL };
+        self.send(link, Tlv::Ihu(ihu));
+        self.ride_along(link, now);
+    }
+
+    fn handle_ihu(&mut self, link: LinkId, now: Instant) {
+        let Some(neighbour) = self.neighbours.get_mut(&link) else { return };
+        if !neighbour.buckets.ihus.take(now) || !neighbour.heard(now) {
+            self.counters.ihus_over_rate += 1;
+            return;
+        }
+        self.timers.set(Timer::Death(link), now + DEAD_AFTER);
+        self.busy.insert(link);
+        self.end_silence(link, now);
     }
 
     /// Does what is due.
@@ -186,28 +245,31 @@ impl Router {
                     self.output(RouterOutput::Close { link, reason: CloseReason::Dead });
                     self.link_down(link, now);
                 }
+                Timer::Silence(link) => self.judge_silence(link, now),
+                Timer::Flush(link) => drop(self.busy.insert(link)),
                 Timer::Announcement => self.announce_own(now),
             }
         }
-        while let Some((prefix, link)) = self.table.pop_expired(now) {
-            self.lose_entry(prefix, link, now);
+        while let Some(prefix) = self.table.pop_due(self.clock.tick(now)) {
+            self.end_entries(prefix, now);
         }
         while let Some(prefix) = self.lookups.pop_failed(now) {
+            self.counters.lookups_failed += 1;
             self.output(RouterOutput::LookupFailed { prefix });
         }
-        self.sources.expire(now);
         self.pending.expire(now);
         self.bump_if_due(now);
+        self.flush(now);
     }
 
     /// When to call [`Router::handle_timeout`] next.
     pub fn poll_timeout(&self) -> Option<Instant> {
+        let (urgent, any) = self.table.next_due();
         let timeouts = [
             self.timers.next(),
-            self.table.next_timeout(),
+            urgent.map(|at| self.clock.instant(at)),
+            any.map(|at| self.clock.instant(at) + LAZY),
             self.lookups.next_timeout(),
-            self.sources.next_timeout(),
-            self.pending.next_timeout(),
             self.bump_wanted.then(|| self.next_bump()),
         ];
         timeouts.into_iter().flatten().min()
@@ -236,10 +298,13 @@ impl Router {
     /// Tells that a packet took the route to `destination`: one in use is kept and refreshed.
     pub fn use_route(&mut self, destination: Ipv6Addr, now: Instant) {
         let Some((prefix, entry)) = self.table.selected_for(destination) else { return };
-        let expires = self.table.expiry(prefix, entry.link);
-        self.table.mark_used(prefix, now);
-        if expires.is_some_and(|at| at.saturating_duration_since(now) < ALMOST_EXPIRED) {
+        let (tick, expires) = (self.clock.tick(now), entry.expires);
+        if let Some(known) = self.table.get_mut(prefix) {
+            known.used = tick;
+        }
+        if expires.since(tick) < ALMOST_EXPIRED {
             self.start_own_lookup(Prefix::subnet_of(destination), now);
+            self.flush(now);
         }
     }
 
@@ -250,28 +315,33 @@ impl Router {
         if !filter::is_announceable(&prefix) || self.config.prefix == prefix {
             return LookupState::RecentlyFailed;
         }
-        self.start_own_lookup(prefix, now)
+        let state = self.start_own_lookup(prefix, now);
+        self.flush(now);
+        state
     }
 
     /// Drops every route of a key, e.g. one that shares no secret.
     pub fn forget(&mut self, key: &PublicKey, now: Instant) {
-        let of_key = |entry: &Entry| entry.router_id.public_key() == *key;
-        let entries = self.table.iter().filter(|(_, entry)| of_key(entry));
-        let entries: Vec<(Prefix, LinkId)> = entries.map(|(p, entry)| (p, entry.link)).collect();
+        // Whatever a key may announce contains its address.
+        let sets = self.table.covering(key.address());
+        let entries = sets.flat_map(|(prefix, set)| set.iter().map(move |entry| (prefix, entry)));
+        let of_key = entries.filter(|(_, entry)| entry.router_id.public_key() == *key);
+        let entries: Vec<(Prefix, LinkId)> = of_key.map(|(p, entry)| (p, entry.link)).collect();
         for (prefix, link) in entries {
             self.drop_entry(prefix, link, now);
         }
+        self.flush(now);
     }
 
     /// All route entries.
     pub fn routes(&self) -> impl Iterator<Item = RouteInfo> + '_ {
-        self.table.iter().filter_map(|(prefix, entry)| self.info(prefix, entry))
+        self.table.iter().map(|(prefix, entry)| self.info(prefix, entry))
     }
 
     /// The route that packets to this address take.
     pub fn selected(&self, destination: Ipv6Addr) -> Option<RouteInfo> {
         let (prefix, entry) = self.table.selected_for(destination)?;
-        self.info(prefix, entry)
+        Some(self.info(prefix, entry))
     }
 
     /// The lookups that still wait for an answer.
@@ -284,18 +354,14 @@ impl Router {
         self.counters
     }
 
-    /// Data packets went over a link, or came over it. A link that carries traffic and brings
-    /// nothing is suspected.
-    pub fn note_traffic(&mut self, _link: LinkId, _sent: u32, _received: u32, _now: Instant) {}
-
     /// How often a next hop or its source changed, of whatever prefix: as long as this number stays
     /// the same, packets take the same ways.
     pub fn selections(&self) -> u64 {
         self.selections
     }
 
-    fn info(&self, prefix: Prefix, entry: &Entry) -> Option<RouteInfo> {
-        Some(RouteInfo {
+    fn info(&self, prefix: Prefix, entry: &Entry) -> RouteInfo {
+        RouteInfo {
             prefix,
             key: entry.router_id.public_key(),
             router_id: entry.router_id,
@@ -303,8 +369,8 @@ impl Router {
             metric: entry.metric,
             seqno: entry.seqno,
             selected: entry.selected,
-            expires: self.table.expiry(prefix, entry.link)?,
-        })
+            expires: self.clock.instant(entry.expires),
+        }
     }
 
     /// Cost of a link: smoothed round trip in ms plus its static cost.
@@ -346,13 +412,10 @@ impl Router {
     /// so that the nodes of a network do not fall into step, and so that the peer's own beat comes
     /// first where it has one ([`Router::ride_along`]).
     fn send_hello(&mut self, link: LinkId, now: Instant) {
-        let Some(neighbour) = self.neighbours.get_mut(&link) else { return };
         let late = self.random.next_u32() % u32::from(HELLO_INTERVAL);
         let wait = Duration::from_millis(u64::from(HELLO_INTERVAL) * 10 + u64::from(late));
         self.timers.set(Timer::Hello(link), now + wait);
-        if let Some(seqno) = neighbour.next_hello(now) {
-            self.send(link, Tlv::Hello(Hello { seqno, interval: HELLO_INTERVAL }));
-        }
+        self.ask_hello(link, Purpose::Beat, now);
     }
 
     fn links(&self) -> Vec<LinkId> {
@@ -363,17 +426,29 @@ impl Router {
         self.neighbours.get(&link).map_or(metric::INFINITE, Neighbour::cost)
     }
 
-    /// Queues a TLV. When too much is queued, talk about other nodes is dropped; what the life of
-    /// the link depends on is not, and there is little of it: peers cannot ask for it without limit.
-    fn send(&mut self, link: LinkId, tlv: Tlv) {
-        let vital = match &tlv {
-            Tlv::Hello(_) | Tlv::Ihu(_) => true,
-            Tlv::Update(update) => update.prefix == self.config.prefix,
-            Tlv::RouteRequest(_) | Tlv::SeqnoRequest(_) => false,
-        };
-        if vital || self.outputs.len() < self.config.limits.outputs {
-            self.outputs.push_back(RouterOutput::Send { link, tlv });
+    /// Every link and its place in sets.
+    fn places(&self) -> impl Iterator<Item = (LinkId, u8)> + '_ {
+        self.neighbours.iter().map(|(link, neighbour)| (*link, neighbour.place))
+    }
+
+    fn place(&self, link: LinkId) -> Option<u8> {
+        self.neighbours.get(&link).map(|neighbour| neighbour.place)
+    }
+
+    fn all_places(&self) -> LinkSet {
+        let mut all = LinkSet::default();
+        self.places().for_each(|(_, place)| all.insert(place));
+        all
+    }
+
+    fn free_place(&self) -> Option<u8> {
+        let limit = self.config.limits.links.min(PLACES);
+        let taken = self.all_places();
+        let free = |place: &u8| !taken.contains(*place);
+        if self.neighbours.len() >= limit {
+            return None;
         }
+        (0..=u8::MAX).find(free)
     }
 
     fn output(&mut self, output: RouterOutput) {

@@ -188,13 +188,15 @@ fn nobody_announces_this_nodes_own_addresses_or_a_key_without_a_secret() {
 fn an_infeasible_update_costs_one_seqno_request_in_four_seconds() {
     let (mut router, now) = alice(RouterLimits::default());
     router.handle_tlv(A, Tlv::Update(update(5, 7, 0)), now);
+    router.handle_tlv(B, request(&subnet(5).to_string(), 0), now);
     router.handle_tlv(A, Tlv::Update(update(5, 7, INFINITE)), now);
     drain(&mut router);
     for _ in 0..10 {
         router.handle_tlv(B, Tlv::Update(update(5, 7, 5000)), now);
     }
     let expected = SeqnoRequest { seqno: 8, hop_count: 64, router_id: id(5), prefix: subnet(5) };
-    assert_eq!(sent(&mut router), [(B, Tlv::SeqnoRequest(expected))]);
+    let sent = sent(&mut router);
+    assert_eq!(sent, [(B, Tlv::SeqnoRequest(expected))]);
     router.handle_tlv(B, Tlv::Update(update(5, 8, 5000)), now);
     assert!(matches!(router.route(key(5).address()), RouteLookup::Selected { link: B, .. }));
 }
@@ -229,14 +231,17 @@ fn an_update_that_ends_at_once_makes_no_flood() {
 #[test]
 fn a_retraction_keeps_the_key_for_six_seconds_and_then_nothing_is_left() {
     let (mut router, now) = alice(RouterLimits::default());
+    router.link_up(LinkId(3), 10, now);
     router.handle_tlv(A, Tlv::Update(update(5, 0, 0)), now);
+    router.handle_tlv(B, request(&subnet(5).to_string(), 0), now);
     drain(&mut router);
     let retraction = Update { router_id: id(77), ..update(5, 3, INFINITE) };
     router.handle_tlv(A, Tlv::Update(retraction), now);
     assert_eq!(router.route(key(5).address()), RouteLookup::Unselected { key: key(5) });
     let own = Update { router_id: id(0), ..update(5, 0, INFINITE) };
-    let sent = sent(&mut router);
-    assert!(sent.contains(&(A, Tlv::Update(own))) && sent.contains(&(B, Tlv::Update(own))));
+    let updates: Vec<_> =
+        sent(&mut router).into_iter().filter(|(_, tlv)| matches!(tlv, Tlv::Update(_))).collect();
+    assert_eq!(updates, [(B, Tlv::Update(own))], "only who had the route hears that it is gone");
     router.handle_timeout(now + Duration::from_secs(6));
     assert_eq!(router.route(key(5).address()), RouteLookup::Unknown);
 }
@@ -275,7 +280,8 @@ fn a_peer_that_never_answers_a_hello_is_given_up_after_43_seconds() {
 
 #[test]
 fn a_flood_of_hellos_gets_twenty_answers_and_then_one_a_second() {
-    let (mut router, now) = alice(RouterLimits::default());
+    let limits = RouterLimits { hellos_burst: 20, hellos_per_second: 1, ..RouterLimits::default() };
+    let (mut router, now) = alice(limits);
     let hello = Tlv::Hello(Hello { seqno: 0, interval: 2000 });
     let mut answers = |at| {
         (0..1000).for_each(|_| router.handle_tlv(A, hello.clone(), at));
@@ -284,29 +290,6 @@ fn a_flood_of_hellos_gets_twenty_answers_and_then_one_a_second() {
     assert_eq!(answers(now), 20);
     assert_eq!(answers(now + Duration::from_secs(3)), 3);
     assert_eq!(answers(now + Duration::from_secs(60)), 20);
-}
-
-#[test]
-fn a_full_output_queue_drops_talk_about_others_and_no_sign_of_life() {
-    let (mut router, now) = alice(RouterLimits { outputs: 3, ..RouterLimits::default() });
-    for number in 10..20 {
-        router.handle_tlv(A, Tlv::Update(update(number, 0, 5)), now);
-    }
-    router.handle_tlv(A, Tlv::Hello(Hello { seqno: 0, interval: 2000 }), now);
-    router.link_up(LinkId(3), 10, now);
-    let outputs = drain(&mut router);
-    let acquired =
-        outputs.iter().filter(|o| matches!(o, RouterOutput::RouteAcquired { .. })).count();
-    assert_eq!(acquired, 10);
-    let sent = |wanted: &dyn Fn(&Tlv) -> bool| {
-        let matches =
-            |o: &&RouterOutput| matches!(o, RouterOutput::Send { tlv, .. } if wanted(tlv));
-        outputs.iter().filter(matches).count()
-    };
-    assert_eq!(sent(&|tlv| matches!(tlv, Tlv::Ihu(_))), 1);
-    assert_eq!(sent(&|tlv| matches!(tlv, Tlv::Hello(_))), 1);
-    assert_eq!(sent(&|tlv| *tlv == Tlv::Update(update(0, 0, 0))), 1);
-    assert!(outputs.len() <= 3 + 10 + 3);
 }
 
 #[test]

@@ -383,6 +383,17 @@ impl Exchange {
         self.router.handle_tlv(link, decode_tlv(packet), self.now);
     }
 
+    /// A peer asks for the route of the capture, as it must before it is told of it.
+    fn look_up(&mut self, link: LinkId) {
+        let prefix = Some(Prefix::subnet_of(secret_a().public_key().address()));
+        self.router.handle_tlv(
+            link,
+            Tlv::RouteRequest(RouteRequest { generation: 0, prefix }),
+            self.now,
+        );
+        self.sent();
+    }
+
     /// All that was sent since the last call.
     fn sent(&mut self) -> Vec<(LinkId, Vec<u8>)> {
         let mut sent = Vec::new();
@@ -420,6 +431,7 @@ fn a_hello_is_answered_by_the_captured_ihu_alone() {
 fn a_new_route_is_told_to_the_other_peer_as_captured() {
     let mut exchange = Exchange::with_two_peers();
     let capture = capture("triggered_update_to_other_peer");
+    exchange.look_up(PEER_2);
     exchange.receive(PEER_1, &hex(&capture, "sent_by_peer_1"));
     assert_eq!(exchange.sent(), [(PEER_2, hex(&capture, "received_by_peer_2"))]);
 }
@@ -443,6 +455,7 @@ fn requests_are_forwarded_as_captured() {
 fn a_lost_route_is_retracted_as_captured() {
     let mut exchange = Exchange::with_two_peers();
     let route = capture("triggered_update_to_other_peer");
+    exchange.look_up(PEER_2);
     exchange.receive(PEER_1, &hex(&route, "sent_by_peer_1"));
     exchange.sent();
     exchange.router.link_down(PEER_1, exchange.now);

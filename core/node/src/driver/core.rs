@@ -262,6 +262,9 @@ impl Core {
         let link = self.number_link();
         if let Some(counters) = self.peers.dialled(&peer, link, now) {
             self.open_link(link, peer.clone(), connection, counters, now);
+            if self.peers.is_static(&peer) {
+                self.engine.trust(link);
+            }
             if self.peers.is_alive(&peer) {
                 self.announce_up(link);
             }

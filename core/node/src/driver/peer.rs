@@ -198,6 +198,11 @@ impl Peers {
         self.peers.get(endpoint).is_some_and(|peer| matches!(peer.state, State::Alive { .. }))
     }
 
+    /// Whether the owner of this node named it.
+    pub(crate) fn is_static(&self, endpoint: &PeerAddress) -> bool {
+        self.peers.get(endpoint).is_some_and(|peer| peer.kind == PeerKind::Static)
+    }
+
     /// Somebody connected. When the endpoint is in the table already the new link takes over from
     /// the old one; a static peer stays one. When there is no place, the oldest link that has
     /// brought nothing makes room: a node announces itself at once, so it costs no honest peer

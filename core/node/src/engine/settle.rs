@@ -61,9 +61,11 @@ impl Engine {
         while let Some(output) = self.data.poll_output() {
             match output {
                 Output::Transmit { link, bytes } => {
+                    self.router.note_traffic(link, 1, 0, self.now);
                     self.actions.push_back(Action::Transmit { link, class: Class::Data, bytes });
                 }
                 Output::Message { source, destination, key, body } => {
+                    self.router.confirm(key, self.now);
                     // What makes no sense is dropped and nothing else.
                     if let Ok(packet) = MessagePacket::decode(body) {
                         self.handle_message(Origin { source, destination, key }, packet);
@@ -101,7 +103,11 @@ impl Engine {
         while let Some(topic) = self.receiver.poll_ready() {
             self.actions.push_back(Action::MessageReady { topic });
         }
-        while let Some(packet) = self.receiver.poll_packet().or_else(|| self.sender.poll_packet()) {
+        loop {
+            let acknowledgement = self.receiver.poll_packet();
+            let expects_answer = acknowledgement.is_none();
+            let packet = acknowledgement.or_else(|| self.sender.poll_packet());
+            let Some(packet) = packet else { return };
             let ends = (packet.source.unwrap_or(self.address), packet.destination);
             if self.is_own(packet.destination) {
                 let origin = Origin { source: ends.0, destination: ends.1, key: self.key };
@@ -110,6 +116,9 @@ impl Engine {
                 continue;
             }
             let write = |out: &mut BytesMut| packet.packet.encode(out);
+            if expects_answer {
+                self.router.expect_answer(packet.destination, self.now);
+            }
             // One that cannot go is like one that was lost: it is repeated.
             self.data.send_message(ends, packet.key, write, &mut self.router, self.now);
         }

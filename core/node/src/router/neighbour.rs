@@ -1,4 +1,5 @@
-//! One peer as the router sees it: how far away it is and whether it still answers (spec 6.2).
+//! One peer as the router sees it: how far away it is, whether it still answers (spec 6.2), and what
+//! it may ask for.
 //!
 //! An IHU does not say which Hello it answers, so one Hello at most is open at a time, and an IHU
 //! that nothing asked for counts for nothing: it can neither spoil the cost nor fake life.
@@ -7,39 +8,93 @@ use std::time::{Duration, Instant};
 
 use super::RouterLimits;
 use super::bucket::Bucket;
+use super::pace::Pace;
+use super::silence::Silence;
 
 pub(super) const DEAD_AFTER: Duration = Duration::from_secs(43);
 const INITIAL_COST: u16 = 1000;
-/// Hellos answered at once, and then one a second. Peers send one in twenty seconds.
-const HELLO_BURST: u32 = 20;
+
+/// Why a Hello is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The regular one, which measures the cost.
+    Beat,
+    /// To learn that the peer has read what was sent, or that it is alive: may have to wait behind
+    /// much else, so it measures nothing.
+    Question,
+}
 
 #[derive(Debug)]
 pub(super) struct Neighbour {
+    /// Where it stands in sets of links.
+    pub(super) place: u8,
     static_cost: u16,
     smoothed: u16,
     hello_seqno: u16,
-    /// When the Hello was sent that waits for its IHU.
-    open_hello: Option<Instant>,
-    /// How often it may ask us for a sign of life.
+    /// When the Hello was sent that waits for its IHU, and why.
+    open_hello: Option<(Instant, Purpose)>,
+    last_hello: Option<Instant>,
+    pub(super) pace: Pace,
+    pub(super) silence: Silence,
+    /// Whether it may have a place in what is noted per prefix.
+    pub(super) was_told: bool,
+    /// Chosen by the owner of this node.
+    pub(super) is_trusted: bool,
+    pub(super) buckets: Buckets,
+}
+
+/// How much of each kind a peer may bring.
+#[derive(Debug)]
+pub(super) struct Buckets {
     pub(super) hellos: Bucket,
-    /// How often it may ask us for routes or newer sequence numbers.
-    pub(super) requests: Bucket,
+    pub(super) ihus: Bucket,
+    pub(super) updates: Bucket,
+    pub(super) route_requests: Bucket,
+    pub(super) seqno_requests: Bucket,
     /// How often it may ask for the full table.
     pub(super) wildcards: Bucket,
+    /// Its own prefixes, which are taken in also when the table is above the soft limit.
+    pub(super) direct: Bucket,
+}
+
+/// Own prefixes of one peer: one, and a few after restarts.
+const DIRECT_BURST: u32 = 4;
+const DIRECT_INTERVAL: Duration = Duration::from_secs(60);
+
+impl Buckets {
+    fn new(limits: &RouterLimits, now: Instant) -> Self {
+        let every = |burst, interval| Bucket::new(burst, interval, now);
+        let rate =
+            |burst, per_second: u32| every(burst, Duration::from_secs(1) / per_second.max(1));
+        Self {
+            hellos: rate(limits.hellos_burst, limits.hellos_per_second),
+            ihus: rate(limits.hellos_burst, limits.hellos_per_second),
+            updates: rate(limits.updates_burst, limits.updates_per_second),
+            route_requests: rate(limits.requests_burst, limits.requests_per_second),
+            seqno_requests: rate(limits.requests_burst, limits.requests_per_second),
+            wildcards: every(
+                limits.wildcards_burst,
+                Duration::from_secs(limits.wildcard_seconds.into()),
+            ),
+            direct: every(DIRECT_BURST, DIRECT_INTERVAL),
+        }
+    }
 }
 
 impl Neighbour {
-    pub(super) fn new(static_cost: u16, limits: &RouterLimits, now: Instant) -> Self {
-        let request_interval = Duration::from_secs(1) / limits.requests_per_second.max(1);
-        let wildcard_interval = Duration::from_secs(limits.wildcard_seconds.into());
+    pub(super) fn new(place: u8, static_cost: u16, limits: &RouterLimits, now: Instant) -> Self {
         Self {
+            place,
             static_cost,
             smoothed: INITIAL_COST,
             hello_seqno: 0,
             open_hello: None,
-            hellos: Bucket::new(HELLO_BURST, Duration::from_secs(1), now),
-            requests: Bucket::new(limits.requests_burst, request_interval, now),
-            wildcards: Bucket::new(limits.wildcards_burst, wildcard_interval, now),
+            last_hello: None,
+            pace: Pace::default(),
+            silence: Silence::default(),
+            was_told: false,
+            is_trusted: false,
+            buckets: Buckets::new(limits, now),
         }
     }
 
@@ -49,23 +104,37 @@ impl Neighbour {
     }
 
     /// The number of the Hello to send now; none while another waits for its answer.
-    pub(super) fn next_hello(&mut self, now: Instant) -> Option<u16> {
+    pub(super) fn next_hello(&mut self, purpose: Purpose, now: Instant) -> Option<u16> {
         if self.open_hello.is_some() {
             return None;
         }
-        self.open_hello = Some(now);
+        self.open_hello = Some((now, purpose));
+        self.last_hello = Some(now);
+        self.pace.note_hello();
         let seqno = self.hello_seqno;
         self.hello_seqno = seqno.wrapping_add(1);
         Some(seqno)
     }
 
+    pub(super) fn is_hello_open(&self) -> bool {
+        self.open_hello.is_some()
+    }
+
+    pub(super) fn last_hello(&self) -> Option<Instant> {
+        self.last_hello
+    }
+
     /// Whether the IHU answers a Hello.
     pub(super) fn heard(&mut self, now: Instant) -> bool {
-        let Some(sent) = self.open_hello.take() else { return false };
-        let elapsed = now.saturating_duration_since(sent).as_millis();
-        let rtt = u16::try_from(elapsed).unwrap_or(u16::MAX);
-        let smoothed = (9 * u32::from(self.smoothed) + u32::from(rtt)) / 10;
-        self.smoothed = u16::try_from(smoothed).unwrap_or(u16::MAX);
+        let Some((sent, purpose)) = self.open_hello.take() else { return false };
+        self.pace.note_answer();
+        let elapsed = now.saturating_duration_since(sent);
+        self.silence.note_round_trip(elapsed);
+        if purpose == Purpose::Beat {
+            let rtt = u16::try_from(elapsed.as_millis()).unwrap_or(u16::MAX);
+            let smoothed = (9 * u32::from(self.smoothed) + u32::from(rtt)) / 10;
+            self.smoothed = u16::try_from(smoothed).unwrap_or(u16::MAX);
+        }
         true
     }
 }
@@ -83,10 +152,10 @@ mod tests {
             list.iter().map(|number| number.as_u64().unwrap()).collect()
         };
         let mut now = Instant::now();
-        let mut neighbour = Neighbour::new(0, &RouterLimits::default(), now);
+        let mut neighbour = Neighbour::new(0, 0, &RouterLimits::default(), now);
         let mut smoothed = vec![u64::from(neighbour.cost())];
         for rtt in numbers("rtt_ms") {
-            neighbour.next_hello(now).unwrap();
+            neighbour.next_hello(Purpose::Beat, now).unwrap();
             now += Duration::from_millis(rtt);
             assert!(neighbour.heard(now));
             smoothed.push(neighbour.cost().into());
@@ -97,13 +166,15 @@ mod tests {
     #[test]
     fn one_hello_is_open_at_most_and_an_unasked_ihu_changes_nothing() {
         let start = Instant::now();
-        let mut neighbour = Neighbour::new(10, &RouterLimits::default(), start);
+        let mut neighbour = Neighbour::new(0, 10, &RouterLimits::default(), start);
         assert!(!neighbour.heard(start));
         assert_eq!(neighbour.cost(), 1010);
-        assert_eq!(neighbour.next_hello(start), Some(0));
-        assert_eq!(neighbour.next_hello(start), None);
+        assert_eq!(neighbour.next_hello(Purpose::Beat, start), Some(0));
+        assert_eq!(neighbour.next_hello(Purpose::Question, start), None);
         assert!(neighbour.heard(start) && !neighbour.heard(start));
         assert_eq!(neighbour.cost(), 910);
-        assert_eq!(neighbour.next_hello(start), Some(1));
+        assert_eq!(neighbour.next_hello(Purpose::Question, start), Some(1));
+        assert!(neighbour.heard(start));
+        assert_eq!(neighbour.cost(), 910, "only the regular ones measure");
     }
 }

@@ -1,11 +1,12 @@
 //! Seqno requests that are on their way: who was asked, and who wants the answer (spec 6.9).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::deadline::Deadlines;
+use super::links::LinkSet;
 use super::seqno::is_newer;
-use crate::{LinkId, Prefix, RouterId};
+use crate::{Prefix, RouterId};
 
 const LIFETIME: Duration = Duration::from_secs(60);
 /// A peer asked this recently is not asked the same again.
@@ -14,10 +15,12 @@ const RECENT: Duration = Duration::from_secs(4);
 /// Prefix, source and sequence number asked for.
 pub(super) type Wanted = (Prefix, RouterId, u16);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Request {
-    targets: BTreeMap<LinkId, Instant>,
-    requesters: BTreeSet<LinkId>,
+    /// Whom it went to since `asked_at`.
+    targets: LinkSet,
+    asked_at: Instant,
+    requesters: LinkSet,
 }
 
 #[derive(Debug)]
@@ -34,22 +37,16 @@ impl SeqnoRequests {
 
     /// Whether this request may go to that peer now: it was not sent there just before, and does
     /// not come from there.
-    pub(super) fn may_ask(&self, wanted: Wanted, link: LinkId, now: Instant) -> bool {
+    pub(super) fn may_ask(&self, wanted: Wanted, place: u8, now: Instant) -> bool {
         self.requests.get(&wanted).is_none_or(|request| {
-            let asked = request.targets.get(&link);
-            let recent = asked.is_some_and(|at| now.saturating_duration_since(*at) < RECENT);
-            !recent && !request.requesters.contains(&link)
+            let recent = now.saturating_duration_since(request.asked_at) < RECENT;
+            let was_asked = recent && request.targets.contains(place);
+            !was_asked && !request.requesters.contains(place)
         })
     }
 
     /// Notes a request as sent to `target`, on behalf of `requester` if there is one.
-    pub(super) fn sent(
-        &mut self,
-        wanted: Wanted,
-        target: LinkId,
-        requester: Option<LinkId>,
-        now: Instant,
-    ) {
+    pub(super) fn sent(&mut self, wanted: Wanted, target: u8, requester: Option<u8>, now: Instant) {
         if !self.requests.contains_key(&wanted) {
             while self.requests.len() >= self.limit
                 && let Some(oldest) = self.deadlines.pop_first()
@@ -58,51 +55,61 @@ impl SeqnoRequests {
             }
             self.deadlines.set(wanted, now + LIFETIME);
         }
-        let request = self.requests.entry(wanted).or_default();
-        request.targets.insert(target, now);
-        request.requesters.extend(requester);
+        let request = self.requests.entry(wanted).or_insert_with(|| Request {
+            targets: LinkSet::default(),
+            asked_at: now,
+            requesters: LinkSet::default(),
+        });
+        if now.saturating_duration_since(request.asked_at) >= RECENT {
+            (request.targets, request.asked_at) = (LinkSet::default(), now);
+        }
+        request.targets.insert(target);
+        if let Some(place) = requester {
+            request.requesters.insert(place);
+        }
     }
 
-    /// Whether the same request is on its way already; if so, the requester waits for it too.
-    pub(super) fn join(&mut self, wanted: Wanted, requester: LinkId) -> bool {
+    /// Whether the same request was sent on just now; if so, the requester waits for it too. One sent
+    /// earlier has come to nothing, or the requester would have what it wants.
+    pub(super) fn join(&mut self, wanted: Wanted, requester: u8, now: Instant) -> bool {
         let Some(request) = self.requests.get_mut(&wanted) else { return false };
         request.requesters.insert(requester);
-        true
+        now.saturating_duration_since(request.asked_at) < RECENT
     }
 
     /// Ends all requests that a route with this sequence number answers, and tells who asked.
-    pub(super) fn answer(&mut self, prefix: Prefix, id: RouterId, seqno: u16) -> BTreeSet<LinkId> {
+    pub(super) fn answer(&mut self, prefix: Prefix, id: RouterId, seqno: u16) -> LinkSet {
+        let mut requesters = LinkSet::default();
+        if self.requests.is_empty() {
+            return requesters;
+        }
         let range = (prefix, id, 0)..=(prefix, id, u16::MAX);
-        let answered: Vec<Wanted> = self
-            .requests
-            .range(range)
-            .map(|(wanted, _)| *wanted)
-            .filter(|(_, _, wanted)| !is_newer(*wanted, seqno))
-            .collect();
-        let mut requesters = BTreeSet::new();
+        let open = self.requests.range(range).map(|(wanted, _)| *wanted);
+        let answered: Vec<Wanted> =
+            open.filter(|(_, _, wanted)| !is_newer(*wanted, seqno)).collect();
         for wanted in answered {
             self.deadlines.cancel(wanted);
-            let request = self.requests.remove(&wanted);
-            requesters.extend(request.into_iter().flat_map(|request| request.requesters));
+            if let Some(request) = self.requests.remove(&wanted) {
+                requesters.union(&request.requesters);
+            }
         }
         requesters
     }
 
-    /// Forgets a peer. A request that only it could answer is forgotten too, so that it can be
-    /// sent another way.
-    pub(super) fn link_down(&mut self, link: LinkId) {
+    /// Forgets a peer, whose place another may take. A request that only it could answer is
+    /// forgotten too, so that it can be sent another way.
+    pub(super) fn link_down(&mut self, place: u8) {
+        let deadlines = &mut self.deadlines;
         self.requests.retain(|wanted, request| {
-            request.requesters.remove(&link);
-            let lost = request.targets.remove(&link).is_some() && request.targets.is_empty();
+            request.requesters.remove(place);
+            let was_asked = request.targets.contains(place);
+            request.targets.remove(place);
+            let lost = was_asked && request.targets.is_empty();
             if lost {
-                self.deadlines.cancel(*wanted);
+                deadlines.cancel(*wanted);
             }
             !lost
         });
-    }
-
-    pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.deadlines.next()
     }
 
     pub(super) fn expire(&mut self, now: Instant) {
@@ -126,11 +133,11 @@ mod tests {
     fn nobody_is_asked_the_same_twice_in_four_seconds_nor_asked_back() {
         let now = Instant::now();
         let mut requests = SeqnoRequests::new(10);
-        requests.sent(wanted(5), LinkId(1), Some(LinkId(2)), now);
-        assert!(!requests.may_ask(wanted(5), LinkId(1), now));
-        assert!(!requests.may_ask(wanted(5), LinkId(2), now + RECENT));
-        assert!(requests.may_ask(wanted(5), LinkId(1), now + RECENT));
-        assert!(requests.may_ask(wanted(6), LinkId(1), now));
+        requests.sent(wanted(5), 1, Some(2), now);
+        assert!(!requests.may_ask(wanted(5), 1, now));
+        assert!(!requests.may_ask(wanted(5), 2, now + RECENT));
+        assert!(requests.may_ask(wanted(5), 1, now + RECENT));
+        assert!(requests.may_ask(wanted(6), 1, now));
     }
 
     #[test]
@@ -138,22 +145,32 @@ mod tests {
         let now = Instant::now();
         let mut requests = SeqnoRequests::new(10);
         for seqno in [5, 6, 7] {
-            requests.sent(wanted(seqno), LinkId(1), Some(LinkId(seqno.into())), now);
+            requests.sent(wanted(seqno), 1, Some(seqno as u8), now);
         }
         let (prefix, id, _) = wanted(0);
-        assert_eq!(requests.answer(prefix, id, 6), [LinkId(5), LinkId(6)].into());
-        assert!(requests.join(wanted(7), LinkId(9)) && !requests.join(wanted(6), LinkId(9)));
+        let answered = requests.answer(prefix, id, 6);
+        assert_eq!([5, 6, 7].map(|place| answered.contains(place)), [true, true, false]);
+        assert!(requests.join(wanted(7), 9, now) && !requests.join(wanted(6), 9, now));
+    }
+
+    #[test]
+    fn a_request_that_came_to_nothing_is_sent_on_again() {
+        let now = Instant::now();
+        let mut requests = SeqnoRequests::new(10);
+        requests.sent(wanted(5), 1, Some(2), now);
+        assert!(requests.join(wanted(5), 3, now));
+        assert!(!requests.join(wanted(5), 3, now + RECENT));
     }
 
     #[test]
     fn a_request_is_forgotten_with_the_peer_it_went_to_or_after_a_minute() {
         let now = Instant::now();
         let mut requests = SeqnoRequests::new(2);
-        requests.sent(wanted(5), LinkId(1), None, now);
-        requests.link_down(LinkId(1));
-        assert_eq!(requests.next_timeout(), None);
+        requests.sent(wanted(5), 1, None, now);
+        requests.link_down(1);
+        assert!(requests.requests.is_empty() && requests.deadlines.len() == 0);
         for seqno in 0..3 {
-            requests.sent(wanted(seqno), LinkId(1), None, now);
+            requests.sent(wanted(seqno), 1, None, now);
         }
         assert_eq!(requests.requests.len(), 2);
         requests.expire(now + LIFETIME);

@@ -1,13 +1,13 @@
 //! Requests for routes and for newer sequence numbers, in and out (spec 6.9 and 6.10).
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use super::destination::Entry;
 use super::filter::{self, SUBNET_LENGTH};
+use super::links::LinkSet;
 use super::lookup::Asker;
 use super::metric::INFINITE;
 use super::seqno::{is_newer, is_older};
-use super::table::Entry;
 use super::{LookupState, Router};
 use crate::wire::control::{RouteRequest, SeqnoRequest, Tlv};
 use crate::{LinkId, Prefix, RouterId};
@@ -27,61 +27,70 @@ impl Router {
         request: RouteRequest,
         now: Instant,
     ) {
-        if request.generation == WRAPPING_GENERATION || !self.may_request(link, now) {
+        let neighbour = self.neighbours.get_mut(&link);
+        if !neighbour.is_some_and(|neighbour| neighbour.buckets.route_requests.take(now)) {
+            self.counters.route_requests_over_rate += 1;
             return;
         }
-        let Some(prefix) = request.prefix else { return self.send_table(link, now) };
+        let Some(prefix) = request.prefix.filter(|_| request.generation != WRAPPING_GENERATION)
+        else {
+            return self.answer_wildcard(link, request, now);
+        };
         if !filter::is_announceable(&prefix) {
+            self.counters.requests_refused += 1;
             return;
         }
         if self.config.prefix.covers(&prefix) {
-            return self.send_static(link);
+            return self.queue_static(link);
         }
         let covering = self.table.covering(prefix.address());
-        let known: Vec<(Prefix, Option<Entry>)> = covering
-            .filter(|(found, _)| found.covers(&prefix))
-            .map(|(found, set)| (found, set.first().filter(|entry| entry.selected).copied()))
-            .collect();
-        if let Some((found, route)) = known.iter().find_map(|(p, route)| Some((*p, (*route)?))) {
-            if route.link != link {
-                self.send_route(link, found, &route, now);
+        let mut routes =
+            covering.filter(|(found, _)| found.covers(&prefix)).filter_map(|(found, set)| {
+                set.first().filter(|entry| entry.selected).map(|entry| (found, entry.link))
+            });
+        let route = routes.next();
+        drop(routes);
+        match route {
+            // The next hop knows more than this node does.
+            Some((_, next_hop)) if next_hop == link => {}
+            Some((found, _)) => self.queue_update(link, found),
+            None if prefix.length() == SUBNET_LENGTH => {
+                self.relay_lookup(link, prefix, request.generation, now);
             }
-        } else if known.is_empty() && prefix.length() == SUBNET_LENGTH {
-            self.relay_lookup(link, prefix, request.generation, now);
+            None => self.counters.requests_refused += 1,
         }
     }
 
-    /// The answer to a wildcard request.
-    fn send_table(&mut self, link: LinkId, now: Instant) {
+    fn answer_wildcard(&mut self, link: LinkId, request: RouteRequest, now: Instant) {
         let neighbour = self.neighbours.get_mut(&link);
-        if !neighbour.is_some_and(|neighbour| neighbour.wildcards.take(now)) {
-            return;
+        if request.generation == WRAPPING_GENERATION {
+            self.counters.requests_refused += 1;
+        } else if neighbour.is_some_and(|neighbour| neighbour.buckets.wildcards.take(now)) {
+            self.queue_table(link);
+        } else {
+            self.counters.route_requests_over_rate += 1;
         }
-        let selected = self.table.iter().filter(|(_, entry)| entry.selected && entry.link != link);
-        // More than this a link takes at once only from a peer that reads fast.
-        let most = self.config.limits.prefixes_per_link;
-        let routes: Vec<(Prefix, Entry)> =
-            selected.take(most).map(|(p, entry)| (p, *entry)).collect();
-        for (prefix, route) in routes {
-            self.send_route(link, prefix, &route, now);
-        }
-        self.send_static(link);
     }
 
     fn relay_lookup(&mut self, from: LinkId, prefix: Prefix, generation: u8, now: Instant) {
-        if generation >= MAX_GENERATION || self.lookups.join(prefix, Asker::Peer) {
+        let Some(place) = self.place(from) else { return };
+        if generation >= MAX_GENERATION {
+            self.counters.requests_refused += 1;
             return;
         }
-        let others = self.links().into_iter().filter(|link| *link != from).collect();
-        self.start_lookup(prefix, Asker::Peer, generation + 1, others, now);
+        if self.lookups.join(prefix, Asker::Peer(place)) {
+            return;
+        }
+        let mut others = self.all_places();
+        others.remove(place);
+        self.start_lookup(prefix, Asker::Peer(place), generation + 1, others, now);
     }
 
     pub(super) fn start_own_lookup(&mut self, prefix: Prefix, now: Instant) -> LookupState {
         if self.lookups.join(prefix, Asker::This) {
             return LookupState::Running;
         }
-        let links = self.links().into_iter().collect();
-        if !self.start_lookup(prefix, Asker::This, 0, links, now) {
+        if !self.start_lookup(prefix, Asker::This, 0, self.all_places(), now) {
             return LookupState::RecentlyFailed;
         }
         // Those that know the prefix but have no way there say nothing to a route request.
@@ -97,12 +106,16 @@ impl Router {
         prefix: Prefix,
         asker: Asker,
         generation: u8,
-        links: BTreeSet<LinkId>,
+        links: LinkSet,
         now: Instant,
     ) -> bool {
-        let Some(targets) = self.lookups.start(prefix, asker, generation, links, now) else {
+        let Some(skipped) = self.lookups.start(prefix, asker, generation, links, now) else {
+            self.counters.lookups_refused += 1;
             return false;
         };
+        let asked =
+            |(link, place)| (links.contains(place) && !skipped.contains(place)).then_some(link);
+        let targets: Vec<LinkId> = self.places().filter_map(asked).collect();
         for link in targets {
             let request = RouteRequest { generation, prefix: Some(prefix) };
             self.send(link, Tlv::RouteRequest(request));
@@ -119,7 +132,8 @@ impl Router {
         target: Option<LinkId>,
         now: Instant,
     ) {
-        let seqno = self.sources.next_seqno((prefix, router_id));
+        let known = self.table.get(prefix);
+        let seqno = known.map_or(1, |known| known.next_seqno(&router_id));
         let set = self.table.set(prefix);
         let targets = match target {
             Some(link) => vec![link],
@@ -127,10 +141,11 @@ impl Router {
             None => set.iter().map(|entry| entry.link).collect(),
         };
         let request = SeqnoRequest { seqno, hop_count: HOP_COUNT, router_id, prefix };
+        let wanted = (prefix, router_id, seqno);
         for link in targets {
-            let wanted = (prefix, router_id, seqno);
-            if self.neighbours.contains_key(&link) && self.pending.may_ask(wanted, link, now) {
-                self.pending.sent(wanted, link, None, now);
+            let Some(place) = self.place(link) else { continue };
+            if self.pending.may_ask(wanted, place, now) {
+                self.pending.sent(wanted, place, None, now);
                 self.send(link, Tlv::SeqnoRequest(request));
             }
         }
@@ -142,24 +157,31 @@ impl Router {
         request: SeqnoRequest,
         now: Instant,
     ) {
-        if !filter::is_announceable(&request.prefix) || !self.may_request(from, now) {
+        let Some(neighbour) = self.neighbours.get_mut(&from) else { return };
+        let place = neighbour.place;
+        if !neighbour.buckets.seqno_requests.take(now) {
+            self.counters.seqno_requests_over_rate += 1;
+            return;
+        }
+        if !filter::is_announceable(&request.prefix) {
+            self.counters.requests_refused += 1;
             return;
         }
         if request.prefix == self.config.prefix {
             return self.answer_own_seqno(from, request, now);
         }
-        let route = self.table.selected(request.prefix).copied();
-        if let Some(route) = route
-            && (route.router_id != request.router_id || !is_older(route.seqno, request.seqno))
-        {
-            return self.send_route(from, request.prefix, &route, now);
+        let route = self.table.selected(request.prefix);
+        if route.is_some_and(|route| {
+            route.router_id != request.router_id || !is_older(route.seqno, request.seqno)
+        }) {
+            return self.queue_update(from, request.prefix);
         }
         let wanted = (request.prefix, request.router_id, request.seqno);
         if request.hop_count >= 2
-            && !self.pending.join(wanted, from)
-            && let Some(link) = self.next_asked(from, request, now)
+            && !self.pending.join(wanted, place, now)
+            && let Some((link, target)) = self.next_asked(from, request, now)
         {
-            self.pending.sent(wanted, link, Some(from), now);
+            self.pending.sent(wanted, target, Some(place), now);
             let hop_count = request.hop_count - 1;
             self.send(link, Tlv::SeqnoRequest(SeqnoRequest { hop_count, ..request }));
         }
@@ -174,7 +196,7 @@ impl Router {
             self.bump_wanted = true;
             self.bump_if_due(now);
         } else {
-            self.send_static(from);
+            self.queue_static(from);
         }
     }
 
@@ -196,24 +218,28 @@ impl Router {
     }
 
     /// The one neighbour a seqno request is passed on to: a feasible route first, else any.
-    fn next_asked(&self, from: LinkId, request: SeqnoRequest, now: Instant) -> Option<LinkId> {
+    fn next_asked(
+        &self,
+        from: LinkId,
+        request: SeqnoRequest,
+        now: Instant,
+    ) -> Option<(LinkId, u8)> {
         let wanted = (request.prefix, request.router_id, request.seqno);
-        let usable = |entry: &&Entry| {
-            entry.link != from
+        let known = self.table.get(request.prefix)?;
+        let candidates = known.entries.iter().filter_map(|entry| {
+            let place = self.place(entry.link)?;
+            let usable = entry.link != from
                 && entry.metric != INFINITE
-                && self.neighbours.contains_key(&entry.link)
-                && self.pending.may_ask(wanted, entry.link, now)
+                && !self.is_silent(entry.link)
+                && self.pending.may_ask(wanted, place, now);
+            usable.then_some((entry, place))
+        });
+        let feasible = |(entry, _): &(&Entry, u8)| {
+            known.is_feasible(&entry.router_id, entry.seqno, entry.metric)
         };
-        let set = self.table.set(request.prefix);
-        let feasible = |entry: &&Entry| {
-            let source = (request.prefix, entry.router_id);
-            self.sources.is_feasible(source, entry.seqno, entry.metric)
-        };
-        let mut candidates = set.iter().filter(usable);
-        candidates.clone().find(feasible).or_else(|| candidates.next()).map(|entry| entry.link)
-    }
-
-    fn may_request(&mut self, link: LinkId, now: Instant) -> bool {
-        self.neighbours.get_mut(&link).is_some_and(|neighbour| neighbour.requests.take(now))
+        let mut candidates = candidates;
+        let first = candidates.next()?;
+        let best = std::iter::once(first).chain(candidates).find(feasible).unwrap_or(first);
+        Some((best.0.link, best.1))
     }
 }

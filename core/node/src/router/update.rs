@@ -1,115 +1,198 @@
-//! Updates: taking them in, selecting routes, announcing what changed (spec 6.7, 6.8, 6.11, 6.12).
+//! Updates as they come in, and routes as they end (spec 6.7 and 6.12).
 
 use std::time::{Duration, Instant};
 
+use rand_core::Rng;
+
+use super::Router;
+use super::clock::Tick;
+use super::destination::Entry;
 use super::filter::{self, SUBNET_LENGTH};
-use super::metric::{self, INFINITE};
-use super::table::Entry;
-use super::{Router, RouterOutput};
-use crate::wire::control::{Tlv, Update};
+use super::metric::INFINITE;
+use super::seqno::is_newer;
+use crate::wire::control::Update;
 use crate::{LinkId, Prefix};
 
-/// Advertised in every Update, in centiseconds.
-pub(super) const UPDATE_INTERVAL: u16 = 30_000;
 /// How long a retracted route is kept.
 const RETRACTION_HOLD: Duration = Duration::from_secs(6);
-/// Changes of a metric up to this size are noise: they neither switch nor announce a route.
-const SIGNIFICANT: u16 = 10;
+/// How far this node follows somebody who forges its sequence number.
+const NEAR: u16 = 0x4000;
 
 impl Router {
     pub(super) fn handle_update(&mut self, link: LinkId, update: &Update, now: Instant) {
         // Own addresses are never routed: whoever announces them is wrong or lying.
-        if !filter::is_acceptable(update) || self.config.prefix.covers(&update.prefix) {
+        if self.config.prefix.covers(&update.prefix) {
+            return self.answer_impostor(update, now);
+        }
+        let known = self.table.get(update.prefix).and_then(|known| known.entry(link)).copied();
+        if update.metric == INFINITE {
+            // Of a route that is not there nothing need be taken back.
+            if known.is_some_and(|entry| entry.metric != INFINITE) {
+                self.retract_entry(update.prefix, link, now);
+            }
+            return;
+        }
+        if !self.is_welcome(link, known.as_ref(), update, now) {
             return;
         }
         let before = self.table.selected(update.prefix).copied();
-        // A second key for the same /64 is an attack on the first while that one is reachable.
-        let other_key =
-            |entry: &Entry| entry.router_id.public_key() != update.router_id.public_key();
-        if update.metric != INFINITE && before.as_ref().is_some_and(other_key) {
-            return;
-        }
-        let changed = if self.table.entry(update.prefix, link).is_some() {
-            self.change_entry(link, update, now)
-        } else {
-            self.add_entry(link, update, now)
+        let changed = match known {
+            Some(entry) => self.change_entry(entry, update, now),
+            None => self.add_entry(link, update, now),
         };
         if changed {
             self.reselect(update.prefix, before, now);
         }
     }
 
-    fn change_entry(&mut self, link: LinkId, update: &Update, now: Instant) -> bool {
+    /// An Update with a finite metric: whether it may be looked at.
+    fn is_welcome(
+        &mut self,
+        link: LinkId,
+        known: Option<&Entry>,
+        update: &Update,
+        now: Instant,
+    ) -> bool {
+        let neighbour = self.neighbours.get_mut(&link);
+        if !neighbour.is_some_and(|neighbour| neighbour.buckets.updates.take(now)) {
+            self.counters.updates_over_rate += 1;
+            return false;
+        }
+        // What was checked once for this prefix need not be hashed again.
+        if known.is_some_and(|entry| entry.router_id == update.router_id) {
+            return true;
+        }
+        if !filter::is_acceptable(update) {
+            self.counters.filtered += 1;
+            return false;
+        }
+        let (key, tick) = (update.router_id.public_key(), self.clock.tick(now));
+        let subnet = Prefix::subnet_of(update.prefix.address());
+        let taken = self.table.get(update.prefix).is_some_and(|known| known.is_of_other_key(&key));
+        if taken || self.pins.refuse(subnet, &key, tick) {
+            self.counters.other_key += 1;
+            return false;
+        }
+        let Some(known) = self.table.get_mut(update.prefix) else { return true };
+        if known.selected().is_some_and(|route| route.router_id != update.router_id) {
+            self.counters.other_router_id += 1;
+        }
+        known.admits(&update.router_id, tick)
+    }
+
+    fn change_entry(&mut self, entry: Entry, update: &Update, now: Instant) -> bool {
+        let (prefix, link) = (update.prefix, entry.link);
         let feasible = self.is_feasible(update);
-        let starving = self.table.selected(update.prefix).is_none();
-        let Some(entry) = self.table.entry_mut(update.prefix, link) else { return false };
-        if entry.selected && !feasible && entry.router_id == update.router_id {
-            self.request_seqno(update.prefix, update.router_id, Some(link), now);
+        self.counters.infeasible += u64::from(!feasible);
+        if !feasible && entry.selected && entry.router_id == update.router_id {
+            self.request_seqno(prefix, update.router_id, Some(link), now);
             return false;
         }
-        if entry.metric == INFINITE && update.metric == INFINITE {
-            return false;
-        }
+        let starving = self.table.selected(prefix).is_none();
+        let expires = self.clock.after(hold(update), now);
+        let Some(known) = self.table.get_mut(prefix) else { return false };
+        let Some(entry) = known.entry_mut(link) else { return false };
         entry.metric = update.metric;
-        // A retraction names the node that retracts, not the one that the route led to.
-        if update.metric != INFINITE {
-            entry.seqno = update.seqno;
-            entry.router_id = update.router_id;
-        }
+        entry.seqno = update.seqno;
+        entry.router_id = update.router_id;
         if feasible {
-            self.table.set_expiry(update.prefix, link, now + hold(update));
-        } else if !entry.selected {
-            if starving {
-                self.request_seqno(update.prefix, update.router_id, Some(link), now);
-            }
-            return false;
+            entry.expires = expires;
+            return true;
         }
-        true
+        let was_selected = entry.selected;
+        if starving {
+            self.request_seqno(prefix, update.router_id, Some(link), now);
+        }
+        was_selected
     }
 
     fn add_entry(&mut self, link: LinkId, update: &Update, now: Instant) -> bool {
         if !self.is_feasible(update) {
+            self.counters.infeasible += 1;
             if self.table.selected(update.prefix).is_none() {
                 self.request_seqno(update.prefix, update.router_id, Some(link), now);
             }
             return false;
         }
         // One that ends at once would only make two floods, of its coming and its going.
-        if update.metric == INFINITE || update.interval == 0 || !self.make_room(link, update, now) {
+        if update.interval == 0 || !self.make_room(link, update, now) {
             return false;
         }
         let entry = Entry {
-            link,
             router_id: update.router_id,
+            link,
+            expires: self.clock.after(hold(update), now),
+            doubted: Tick::START,
             metric: update.metric,
             seqno: update.seqno,
             selected: false,
         };
-        self.table.insert(update.prefix, entry, now + hold(update));
+        self.table.insert(update.prefix, entry);
+        self.selections += 1; // the key behind the prefix may be known now
         true
     }
 
-    fn is_feasible(&self, update: &Update) -> bool {
-        let source = (update.prefix, update.router_id);
-        self.sources.is_feasible(source, update.seqno, update.metric)
+    /// The neighbour has no route any more. Its Update names itself, not the node that the route
+    /// led to, so nothing of it is kept.
+    fn retract_entry(&mut self, prefix: Prefix, link: LinkId, now: Instant) {
+        let before = self.table.selected(prefix).copied();
+        let expires = self.clock.after(RETRACTION_HOLD, now);
+        let Some(known) = self.table.get_mut(prefix) else { return };
+        if let Some(entry) = known.entry_mut(link) {
+            entry.metric = INFINITE;
+            entry.expires = expires;
+        }
+        self.reselect(prefix, before, now);
     }
 
-    /// Whether one more entry fits. What was asked for, and direct neighbours, push out a route of
-    /// the same peer that is not in use; what nobody asked for does not.
+    fn is_feasible(&self, update: &Update) -> bool {
+        self.table
+            .get(update.prefix)
+            .is_none_or(|known| known.is_feasible(&update.router_id, update.seqno, update.metric))
+    }
+
+    /// Whether one more entry fits. What is wanted pushes out a route that is not in use, of the
+    /// same peer or of the one with the most; what nobody asked for does not, and is not taken in at
+    /// all above the soft limit.
     fn make_room(&mut self, link: LinkId, update: &Update, now: Instant) -> bool {
         let limits = &self.config.limits;
-        if self.table.count_of(link) < limits.prefixes_per_link
-            && self.table.count() < limits.entries
-        {
+        let (count, of_link) = (self.table.count(), self.table.count_of(link));
+        if of_link < limits.prefixes_per_link && count < limits.soft_entries.min(limits.entries) {
             return true;
         }
-        let subnet = Prefix::subnet_of(update.prefix.address());
-        if update.metric != 0 && !self.lookups.is_awaited(subnet) {
+        let is_full = of_link >= limits.prefixes_per_link || count >= limits.entries;
+        if !self.is_wanted(link, update, now) {
+            let counters = &mut self.counters;
+            let refused =
+                if is_full { &mut counters.routes_refused } else { &mut counters.routes_unwanted };
+            *refused += 1;
             return false;
         }
-        let from = self.random_prefix();
-        let Some(victim) = self.table.unused_after(link, from, now) else { return false };
-        self.drop_entry(victim, link, now);
+        !is_full || self.evict(link, of_link > 0, now)
+    }
+
+    /// Whether a route is one for which others make room.
+    fn is_wanted(&mut self, link: LinkId, update: &Update, now: Instant) -> bool {
+        let subnet = Prefix::subnet_of(update.prefix.address());
+        let is_used = self.table.is_used(update.prefix, self.clock.tick(now));
+        if self.lookups.is_awaited(subnet) || is_used {
+            return true;
+        }
+        let neighbour = self.neighbours.get_mut(&link).filter(|_| update.metric == 0);
+        neighbour.is_some_and(|neighbour| neighbour.buckets.direct.take(now))
+    }
+
+    fn evict(&mut self, link: LinkId, has_routes: bool, now: Instant) -> bool {
+        let from = if has_routes { Some(link) } else { self.table.greediest() };
+        let Some(from) = from else { return false };
+        let start = self.random_prefix();
+        let victim = self.table.unused_after(from, start, self.clock.tick(now));
+        let Some(victim) = victim else {
+            self.counters.routes_refused += 1;
+            return false;
+        };
+        self.counters.routes_evicted += 1;
+        self.drop_entry(victim, from, now);
         true
     }
 
@@ -117,145 +200,62 @@ impl Router {
     pub(super) fn drop_entry(&mut self, prefix: Prefix, link: LinkId, now: Instant) {
         let before = self.table.selected(prefix).copied();
         self.table.remove(prefix, link);
+        self.selections += 1;
         self.reselect(prefix, before, now);
     }
 
     /// An entry lost its route: by a dead peer or by time. One in use is kept for a while without
     /// being used, so that the key behind the prefix stays known.
     pub(super) fn lose_entry(&mut self, prefix: Prefix, link: LinkId, now: Instant) {
-        let before = self.table.selected(prefix).copied();
-        match self.table.entry_mut(prefix, link) {
-            Some(entry) if entry.selected => {
-                entry.metric = INFINITE;
-                self.table.set_expiry(prefix, link, now + RETRACTION_HOLD);
-                self.reselect(prefix, before, now);
-            }
-            _ => self.table.remove(prefix, link),
+        let selected = self.table.selected(prefix);
+        if selected.is_some_and(|entry| entry.link == link) {
+            self.retract_entry(prefix, link, now);
+        } else {
+            self.drop_entry(prefix, link, now);
         }
     }
 
-    /// Selects anew after a change; `before` is what was selected before it.
-    pub(super) fn reselect(&mut self, prefix: Prefix, before: Option<Entry>, now: Instant) {
-        let best = self.best(prefix);
-        self.table.select(prefix, best);
-        let after = self.table.selected(prefix).copied();
-        let way = |entry: Entry| (entry.link, entry.router_id);
-        self.selections += u64::from(before.map(way) != after.map(way));
-        match (before, after) {
-            (None, None) => return,
-            (Some(before), None) => {
-                self.output(RouterOutput::RouteLost { prefix });
-                self.request_seqno(prefix, before.router_id, None, now);
-                self.retract(prefix);
-            }
-            (None, Some(after)) => {
-                self.lookups.answer(prefix);
-                self.lookups.answer(Prefix::subnet_of(prefix.address()));
-                let key = after.router_id.public_key();
-                self.output(RouterOutput::RouteAcquired { prefix, key });
-                self.announce(prefix, &after, now);
-            }
-            (Some(before), Some(after)) => {
-                self.lookups.answer(prefix);
-                if self.is_news(&before, &after) {
-                    self.announce(prefix, &after, now);
-                }
-            }
+    /// What is due of one prefix: entries end, and what was kept back is told.
+    pub(super) fn end_entries(&mut self, prefix: Prefix, now: Instant) {
+        let tick = self.clock.tick(now);
+        let due = self.table.set(prefix).iter().filter(|entry| entry.expires <= tick);
+        let due: Vec<LinkId> = due.map(|entry| entry.link).collect();
+        for link in due {
+            self.lose_entry(prefix, link, now);
         }
-        if let Some(after) = after {
-            self.answer_waiting(prefix, &after, now);
+        if self.table.get_mut(prefix).is_some_and(|known| known.take_held(tick)) {
+            self.announce(prefix);
         }
+        self.table.settle(prefix, tick);
     }
 
-    /// The neighbour whose route is to be selected (spec 6.8).
-    fn best(&self, prefix: Prefix) -> Option<LinkId> {
-        let cost = |entry: &Entry| metric::add(entry.metric, self.cost(entry.link));
-        let usable = |entry: &&Entry| {
-            let source = (prefix, entry.router_id);
-            cost(entry) != INFINITE && self.sources.is_feasible(source, entry.seqno, entry.metric)
-        };
-        let set = self.table.set(prefix);
-        let best = set.iter().filter(usable).min_by_key(|entry| cost(entry))?;
-        let current = set.iter().filter(usable).find(|entry| entry.selected);
-        let keep = current.filter(|current| {
-            cost(best) >= metric::subtract(cost(current), SIGNIFICANT) && best.metric != 0
-        });
-        Some(keep.unwrap_or(best).link)
-    }
-
-    fn is_news(&self, before: &Entry, after: &Entry) -> bool {
-        let advertised = |entry: &Entry| metric::add(entry.metric, self.cost(entry.link));
-        before.router_id != after.router_id
-            || before.metric.abs_diff(after.metric) > SIGNIFICANT
-            || (before.link != after.link
-                && advertised(before).abs_diff(advertised(after)) > SIGNIFICANT)
-    }
-
-    /// Sends the route to those that asked for a newer sequence number and have it now.
-    fn answer_waiting(&mut self, prefix: Prefix, route: &Entry, now: Instant) {
-        let requesters = self.pending.answer(prefix, route.router_id, route.seqno);
-        for link in requesters.into_iter().filter(|link| *link != route.link) {
-            self.send_route(link, prefix, route, now);
+    /// An Update for this node's own prefix. One with its router id and a number it never had is
+    /// forged, and would keep its real announcements from being taken: so it takes a newer one.
+    fn answer_impostor(&mut self, update: &Update, now: Instant) {
+        if update.metric == INFINITE {
+            return; // a neighbour that lost its way here
+        }
+        let is_ahead =
+            update.router_id == self.config.router_id && is_newer(update.seqno, self.seqno);
+        // Further, and those that know the present number would take the next one for an old one.
+        let is_near = update.seqno.wrapping_sub(self.seqno) <= NEAR;
+        let own_key = self.config.router_id.public_key();
+        let is_foreign = update.router_id.public_key() != own_key;
+        self.counters.own_forged += u64::from(is_ahead || is_foreign);
+        if is_ahead && is_near && !self.bump_wanted {
+            self.seqno = update.seqno;
+            self.bump_wanted = true;
+            self.bump_if_due(now);
         }
     }
 
-    /// Tells everyone but the next hop of the selected route of a prefix.
-    fn announce(&mut self, prefix: Prefix, route: &Entry, now: Instant) {
-        for link in self.links() {
-            if link != route.link {
-                self.send_route(link, prefix, route, now);
-            }
-        }
-    }
-
-    /// Advertises a route, and never again a worse one of the same sequence number as feasible.
-    pub(super) fn send_route(&mut self, link: LinkId, prefix: Prefix, route: &Entry, now: Instant) {
-        let metric = metric::add(route.metric, self.cost(route.link));
-        let (seqno, router_id) = (route.seqno, route.router_id);
-        if metric != INFINITE {
-            self.sources.advertised((prefix, router_id), seqno, metric, now);
-        }
-        let interval = UPDATE_INTERVAL;
-        self.send(link, Tlv::Update(Update { interval, seqno, metric, prefix, router_id }));
-    }
-
-    /// Tells everyone that this node has no route any more. No source entry: it is not a route.
-    fn retract(&mut self, prefix: Prefix) {
-        let update = Update {
-            interval: UPDATE_INTERVAL,
-            seqno: self.seqno,
-            metric: INFINITE,
-            prefix,
-            router_id: self.config.router_id,
-        };
-        for link in self.links() {
-            self.send(link, Tlv::Update(update));
-        }
-    }
-
-    pub(super) fn send_static(&mut self, link: LinkId) {
-        let update = Update {
-            interval: UPDATE_INTERVAL,
-            seqno: self.seqno,
-            metric: 0,
-            prefix: self.config.prefix,
-            router_id: self.config.router_id,
-        };
-        self.send(link, Tlv::Update(update));
-    }
-
-    fn random_prefix(&mut self) -> Prefix {
-        use rand_core::Rng;
+    pub(super) fn random_prefix(&mut self) -> Prefix {
         let bits = u128::from(self.random.next_u64()) << SUBNET_LENGTH;
         Prefix::subnet_of(std::net::Ipv6Addr::from_bits(0x04 << 120 | bits >> 7))
     }
 }
 
-/// 3.5 times the advertised interval; retractions are kept briefly.
+/// 3.5 times the advertised interval.
 fn hold(update: &Update) -> Duration {
-    if update.metric == INFINITE {
-        RETRACTION_HOLD
-    } else {
-        Duration::from_millis(35) * u32::from(update.interval)
-    }
+    Duration::from_millis(35) * u32::from(update.interval)
 }

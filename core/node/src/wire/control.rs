@@ -137,6 +137,11 @@ impl Tlv {
         tlv.map(Some).ok_or(MalformedTlv)
     }
 
+    /// Bytes of the whole packet.
+    pub(crate) fn packet_length(&self) -> usize {
+        self.body_length().saturating_add(10)
+    }
+
     fn kind(&self) -> u8 {
         match self {
             Self::Hello(_) => HELLO,
