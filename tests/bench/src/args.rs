@@ -25,6 +25,12 @@ pub(crate) struct Args {
 pub(crate) enum Part {
     /// Messages between nodes
     Bus,
+    /// One very large message
+    Bulk,
+    /// Many short messages
+    Messages,
+    /// Messages over slow and lossy paths, simulated
+    Slow,
     /// Single lines between phones
     Chat,
     /// A full outbox between phones

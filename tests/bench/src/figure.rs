@@ -27,6 +27,7 @@ pub(crate) struct Figure {
 }
 
 const OURS: &str = "3Phone";
+const SIMULATED: &str = "3Phone, simulated";
 const STOCK: &str = "stock, over HTTP";
 const DIRECT: &str = "bus, 100 bytes";
 const ROUTED: &str = "bus, 100 bytes, one router between";
@@ -50,6 +51,24 @@ pub(crate) const ROUTER_STOCK: Figure = figure(ROUTED, STOCK, "ms", Must::Nothin
 pub(crate) const LONG: Figure = figure(BULK, OURS, "ms", Must::Nothing);
 /// The same between stock daemons.
 pub(crate) const LONG_STOCK: Figure = figure(BULK, STOCK, "ms", Must::Nothing);
+/// Short messages of many senders.
+pub(crate) const MESSAGE_RATE: Figure =
+    figure("bus, 200 bytes, 8 senders", OURS, "messages/s", Must::AtLeast(30_000.0));
+/// One message of 64 MiB.
+pub(crate) const BULK_RATE: Figure =
+    figure("bus, one message of 64 MiB", OURS, "MB/s", Must::AtLeast(100.0));
+/// A million bytes over a slow path.
+pub(crate) const SLOW_TIME: Figure =
+    figure("bus, 1,000,000 bytes over 2 Mbit/s, 100 ms", SIMULATED, "s", Must::AtMost(5.0));
+/// What that costs.
+pub(crate) const SLOW_BYTES: Figure =
+    figure("bytes sent for them, by the payload", SIMULATED, "", Must::AtMost(1.1));
+/// The same with losses.
+pub(crate) const LOSSY_TIME: Figure =
+    figure("the same, 2 % of data packets lost", SIMULATED, "s", Must::AtMost(6.0));
+/// What that costs.
+pub(crate) const LOSSY_BYTES: Figure =
+    figure("bytes sent for them then, by the payload", SIMULATED, "", Must::AtMost(1.25));
 /// What the stock daemon's API takes by itself.
 pub(crate) const HTTP: Figure = figure("one request to the HTTP API", "stock", "ms", Must::Nothing);
 /// From `send` to the receiver's event.

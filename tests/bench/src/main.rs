@@ -8,8 +8,10 @@ mod args;
 mod bus;
 mod chat;
 mod figure;
+mod messages;
 mod phone;
 mod report;
+mod slow;
 mod stock;
 
 use std::io::Write;
@@ -59,6 +61,18 @@ async fn measure(args: &Args, report: &mut Report) -> Result<(), Error> {
                 bus::measure_through_stock(report).await?;
                 tokio::task::block_in_place(|| stock::measure(report))?;
             }
+        }
+        if args.takes(Part::Bulk) {
+            progress(&format!("run {run} of {}: bus, one very large message", args.runs));
+            messages::measure_bulk(report).await?;
+        }
+        if args.takes(Part::Messages) {
+            progress(&format!("run {run} of {}: bus, many short messages", args.runs));
+            messages::measure_rate(report).await?;
+        }
+        if args.takes(Part::Slow) {
+            progress(&format!("run {run} of {}: bus, slow paths", args.runs));
+            tokio::task::block_in_place(|| slow::measure(report, u64::from(run)))?;
         }
         if args.takes(Part::Chat) {
             progress(&format!("run {run} of {}: chat, one line at a time", args.runs));

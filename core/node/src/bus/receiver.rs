@@ -144,7 +144,7 @@ impl Receiver {
             // Only from this node to itself is the message it answers one that came from there.
             self.completed.remove(&key);
         }
-        let repeated = self.completed.contains(&key);
+        let repeated = !self.pending.contains_key(&key) && self.completed.renew(&key, now);
         match packet.body {
             MessageBody::Init { length, topic, reply } => {
                 let topic_length = topic.len() as u8; // as decoded, from one byte
@@ -220,8 +220,7 @@ impl Receiver {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let pending = self.aging.front().map(|(at, _)| *at);
-        [pending, self.completed.poll_timeout()].into_iter().flatten().min()
+        self.aging.front().map(|(at, _)| *at)
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
@@ -350,7 +349,9 @@ impl Receiver {
             return;
         }
         let size = usize::try_from(pending.length).unwrap_or(usize::MAX);
-        if !is_awaited && !self.has_room(key.0, &pending.topic, size) {
+        let has_room = (is_awaited || self.has_room(key.0, &pending.topic, size))
+            && self.completed.has_room(key.0, &self.limits, now);
+        if !has_room {
             let few = self.blocked.len() < self.limits.pending;
             if let Some(pending) = self.pending.get_mut(&key)
                 && few
@@ -378,7 +379,7 @@ impl Receiver {
             reply: pending.reply,
         };
         self.forget_pending(key);
-        self.completed.insert(key, &self.limits, now);
+        self.completed.insert(key, now);
         if is_awaited {
             self.requests.remove(&key);
             self.replies.push_back(message);

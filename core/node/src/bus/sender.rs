@@ -1,9 +1,9 @@
 //! The sending side: many messages to many nodes, each repeated until it is acknowledged.
 //!
-//! A flow is everything on its way to one /64. It has one window of chunks, in which large and small
-//! messages take turns, and one estimate of the round trip. A message is written as INIT, chunks and
-//! DONE without waiting for answers in between; what is lost is seen by later chunks being
-//! acknowledged, or by a timer. A receiver forgets the chunks it has when an INIT is repeated, so
+//! A flow is everything on its way to one /64. It has one model of the path and one window, in which
+//! large and small messages take turns. A message is written as INIT, chunks and DONE without
+//! waiting for answers in between; what is lost is seen by later chunks being acknowledged, or by a
+//! timer. A receiver forgets the chunks it has when an INIT is repeated, so
 //! after a repeated INIT and its answer everything is sent again; and when DONE stays unanswered although every
 //! chunk was acknowledged, that may be just what happened, so then the message starts over.
 //!
@@ -12,7 +12,10 @@
 mod ended;
 mod flow;
 mod outgoing;
+mod path;
+mod pump;
 mod search;
+mod waiting;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
@@ -34,12 +37,6 @@ use crate::limits::BusLimits;
 use crate::message::{SendError, SendState};
 use crate::wire::message::{MessageBody, MessageId, MessagePacket};
 
-/// Messages of one flow under way at once. Receivers bound the same thing.
-const ACTIVE: usize = 256;
-/// Bytes of those, unless it is one message alone: what receivers surely have room for.
-const ACTIVE_BYTES: usize = 16 << 20;
-/// Chunks a message may send before the next one has its turn.
-const QUANTUM: usize = 8;
 /// Flows kept for what they know of the path after their last message.
 const IDLE_FLOWS: usize = 1024;
 
@@ -68,18 +65,22 @@ pub(crate) enum Event {
 enum Timer {
     Message(MessageId),
     Lookup(u64),
+    Pace(u64),
 }
+
+type Messages = HashMap<MessageId, Message>;
+type Timers = BinaryHeap<Reverse<(Instant, Timer)>>;
 
 /// All outgoing messages of a node.
 pub(crate) struct Sender {
     limits: BusLimits,
     random: ChaCha20Rng,
-    messages: HashMap<MessageId, Message>,
+    messages: Messages,
     bytes: usize,
     flows: HashMap<u64, Flow>,
     /// Flows that may have something to send.
     dirty: Vec<u64>,
-    timers: BinaryHeap<Reverse<(Instant, Timer)>>,
+    timers: Timers,
     /// When each message is given up.
     expiry: BTreeSet<(Instant, MessageId)>,
     ended: Ended,
@@ -134,12 +135,13 @@ impl Sender {
         let destination = draft.to.address();
         let subnet = subnet_bits(destination);
         self.bytes += length;
+        let topic = draft.topic.clone();
         let message = Message::new(draft, now);
         self.expiry.insert((message.expires, id));
         self.messages.insert(id, message);
         let flow = self.flows.entry(subnet).or_insert_with(|| Flow::new(destination, now));
         flow.destination = destination;
-        flow.queue.push_back(id);
+        flow.waiting.push(&topic, id);
         flow.messages += 1;
         flow.route = route;
         self.search(subnet, now);
@@ -185,8 +187,7 @@ impl Sender {
         }
         match route {
             Route::Exists => {
-                let active: Vec<MessageId> = flow.active.iter().copied().collect();
-                for id in active {
+                for id in flow.begun() {
                     self.expire_message(id, now, Due::Now);
                 }
                 self.mark(subnet);
@@ -235,16 +236,6 @@ impl Sender {
         self.mark(subnet);
     }
 
-    /// Sends what the windows allow.
-    pub(crate) fn pump(&mut self, now: Instant) {
-        for subnet in std::mem::take(&mut self.dirty) {
-            if let Some(flow) = self.flows.get_mut(&subnet) {
-                flow.is_dirty = false;
-                self.pump_flow(subnet, now);
-            }
-        }
-    }
-
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let expiry = self.expiry.first().map(|(at, _)| *at);
@@ -265,6 +256,12 @@ impl Sender {
                     }
                 }
                 Timer::Lookup(subnet) => self.search_due(subnet, at, now),
+                Timer::Pace(subnet) => {
+                    if let Some(flow) = self.flows.get_mut(&subnet) {
+                        flow.timer = None;
+                    }
+                    self.mark(subnet);
+                }
             }
         }
         while let Some(first) = self.expiry.first().copied().filter(|(at, _)| *at <= now) {
@@ -295,74 +292,6 @@ impl Sender {
         }
     }
 
-    fn pump_flow(&mut self, subnet: u64, now: Instant) {
-        let Some(flow) = self.flows.get_mut(&subnet) else { return };
-        if flow.route == Route::None {
-            return;
-        }
-        loop {
-            while let Some(id) = flow.queue.front().copied() {
-                let Some(message) = self.messages.get_mut(&id) else {
-                    flow.queue.pop_front(); // cancelled
-                    continue;
-                };
-                let length = message.payload.len();
-                let crowded = flow.active.len() >= ACTIVE
-                    || flow.active_bytes.saturating_add(length) > ACTIVE_BYTES;
-                if crowded && !flow.active.is_empty() {
-                    break;
-                }
-                flow.queue.pop_front();
-                flow.active.insert(id);
-                flow.active_bytes += length;
-                message.activate();
-                flow.make_ready(id, &mut message.is_ready);
-            }
-            let budget = flow.budget().min(QUANTUM);
-            if budget == 0 {
-                return;
-            }
-            let Some(id) = flow.ready.pop_front() else { return };
-            let Some(message) = self.messages.get_mut(&id) else { continue };
-            message.is_ready = false;
-            message.write(id, budget, flow, &mut self.out, now);
-            if message.has_unsent() {
-                flow.make_ready(id, &mut message.is_ready);
-            }
-            Self::arm(&mut self.timers, id, message);
-        }
-    }
-
-    /// Sees to it that a timer fires by the message's deadline; one that fires early is set anew.
-    fn arm(
-        timers: &mut BinaryHeap<Reverse<(Instant, Timer)>>,
-        id: MessageId,
-        message: &mut Message,
-    ) {
-        if message.timer.is_none_or(|at| at > message.deadline) {
-            message.timer = Some(message.deadline);
-            timers.push(Reverse((message.deadline, Timer::Message(id))));
-        }
-    }
-
-    /// Nothing was heard for too long, or a route came back: repeats what is unanswered.
-    fn expire_message(&mut self, id: MessageId, now: Instant, due: Due) {
-        let Some(message) = self.messages.get_mut(&id) else { return };
-        let subnet = message.subnet;
-        let Some(flow) = self.flows.get_mut(&subnet) else { return };
-        if flow.route == Route::None {
-            return; // the route coming back starts everything again
-        }
-        if due == Due::Now || message.deadline <= now {
-            message.repeat(id, due, flow, &mut self.out, now);
-            if message.has_unsent() {
-                flow.make_ready(id, &mut message.is_ready);
-            }
-        }
-        Self::arm(&mut self.timers, id, message);
-        self.mark(subnet);
-    }
-
     fn abort(&mut self, id: MessageId, now: Instant) {
         let Some(message) = self.messages.get(&id) else { return };
         let flow = self.flows.get(&message.subnet);
@@ -383,11 +312,8 @@ impl Sender {
         let length = message.payload.len();
         self.bytes = self.bytes.saturating_sub(length);
         if let Some(flow) = self.flows.get_mut(&message.subnet) {
-            flow.messages = flow.messages.saturating_sub(1);
-            flow.in_flight = flow.in_flight.saturating_sub(message.in_flight());
-            if flow.active.remove(&id) {
-                flow.active_bytes = flow.active_bytes.saturating_sub(length);
-            }
+            flow.path.forget(message.flying_bytes());
+            flow.end(id, &message.topic, length);
         }
         self.mark(message.subnet);
         if self.flows.len() > IDLE_FLOWS
@@ -405,16 +331,17 @@ impl Sender {
     fn sweep(&mut self, subnet: u64) {
         let messages = &self.messages;
         if let Some(flow) = self.flows.get_mut(&subnet)
-            && flow.queue.len() > flow.messages * 2 + 64
+            && flow.waiting.len() > flow.messages * 2 + 64
         {
-            flow.queue.retain(|id| messages.contains_key(id));
+            flow.waiting.retain(|id| messages.contains_key(id));
         }
     }
 
     /// Everything in queues, for telling whether they grow.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
-        let flows = self.flows.values().map(|flow| flow.queue.len() + flow.ready.len());
+        let flows =
+            self.flows.values().map(|flow| flow.waiting.len() + flow.ready.len() + flow.log.len());
         self.expiry.len() + self.timers.len() + flows.sum::<usize>()
     }
 }

@@ -1,23 +1,25 @@
-//! What a sender knows of the path to one /64: window, round trip, and who has something to send.
+//! Everything on its way to one /64, and who has something to send.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::Ipv6Addr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use bytes::Bytes;
+
+use super::path::Path;
 use super::search::Search;
+use super::waiting::Waiting;
 use crate::wire::message::MessageId;
 
-/// Chunks in flight at first (spec 8.4).
-const FIRST_WINDOW: f64 = 32.0;
-/// Never fewer: a lone lost packet must be seen by those after it.
-const SMALLEST_WINDOW: f64 = 8.0;
-/// 1.3 MB: with more, packets only wait in the queue of the link.
-const LARGEST_WINDOW: f64 = 1024.0;
-/// Before the first answer; then at least [`SHORTEST_TIMEOUT`].
-const FIRST_TIMEOUT: Duration = Duration::from_millis(300);
-const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
-/// However often a message was repeated.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Messages under way at once. Receivers bound the same thing.
+const ACTIVE: usize = 256;
+/// Bytes of those, unless it is one message alone: what receivers surely have room for.
+const ACTIVE_BYTES: usize = 16 << 20;
+/// Messages of one topic that the receiver has whole and no room for, before others of the topic
+/// wait here; of all topics; and their bytes. With those under way less than receivers hold.
+const PARKED_OF_TOPIC: usize = 64;
+const PARKED: usize = 512;
+const PARKED_BYTES: usize = 16 << 20;
 
 /// Whether a node can be reached now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,49 +33,59 @@ pub(crate) enum Route {
 /// Everything on its way to one /64.
 pub(super) struct Flow {
     /// Not begun.
-    pub(super) queue: VecDeque<MessageId>,
+    pub(super) waiting: Waiting,
     /// Begun and not ended.
-    pub(super) active: HashSet<MessageId>,
-    pub(super) active_bytes: usize,
-    /// Of those, the ones with something to send; some have ended since.
+    active: HashSet<MessageId>,
+    active_bytes: usize,
+    /// Whole at the receiver, who has no room for them, by topic; and their bytes.
+    parked: HashMap<Bytes, usize>,
+    parked_ids: HashSet<MessageId>,
+    parked_bytes: usize,
+    /// Of those begun, the ones with something to send; some have ended since.
     pub(super) ready: VecDeque<MessageId>,
+    /// Chunks on their way in the order of sending: message, position among its sendings, index.
+    /// Some have been answered since.
+    pub(super) log: VecDeque<Sent>,
     /// All that have not ended.
     pub(super) messages: usize,
-    pub(super) in_flight: usize,
+    pub(super) path: Path,
     pub(super) route: Route,
     pub(super) is_dirty: bool,
+    /// When it is to be looked at because of its pace.
+    pub(super) timer: Option<Instant>,
     /// The address that the last message was for.
     pub(super) destination: Ipv6Addr,
     pub(super) search: Option<Search>,
-    window: f64,
-    threshold: f64,
-    cut_at: Instant,
-    smoothed: Option<(Duration, Duration)>,
+}
+
+/// One sending of one chunk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    pub(super) at: Instant,
+    pub(super) id: MessageId,
+    pub(super) index: usize,
+    pub(super) sequence: u32,
 }
 
 impl Flow {
     pub(super) fn new(destination: Ipv6Addr, now: Instant) -> Self {
         Self {
-            queue: VecDeque::new(),
+            waiting: Waiting::default(),
             active: HashSet::new(),
             active_bytes: 0,
+            parked: HashMap::new(),
+            parked_ids: HashSet::new(),
+            parked_bytes: 0,
             ready: VecDeque::new(),
+            log: VecDeque::new(),
             messages: 0,
-            in_flight: 0,
+            path: Path::new(now),
             route: Route::None,
             is_dirty: false,
+            timer: None,
             destination,
             search: None,
-            window: FIRST_WINDOW,
-            threshold: LARGEST_WINDOW,
-            cut_at: now,
-            smoothed: None,
         }
-    }
-
-    /// Chunks that may be sent now.
-    pub(super) fn budget(&self) -> usize {
-        (self.window as usize).saturating_sub(self.in_flight)
     }
 
     pub(super) fn make_ready(&mut self, id: MessageId, is_ready: &mut bool) {
@@ -82,38 +94,61 @@ impl Flow {
         }
     }
 
-    /// A chunk arrived: additive increase, doubling each round trip until the first loss.
-    pub(super) fn grow(&mut self) {
-        if self.in_flight.saturating_mul(2) >= self.window as usize {
-            let step = if self.window < self.threshold { 1.0 } else { 1.0 / self.window };
-            self.window = (self.window + step).min(LARGEST_WINDOW);
+    /// The next message to begin, if one may.
+    pub(super) fn next_waiting(&mut self) -> Option<MessageId> {
+        if self.active.len() >= ACTIVE {
+            return None;
         }
+        let (parked, all) = (&self.parked, self.parked_ids.len() >= PARKED);
+        let is_held =
+            |topic: &Bytes| parked.get(topic).is_some_and(|count| all || *count >= PARKED_OF_TOPIC);
+        self.waiting.peek(is_held)
     }
 
-    /// Something was lost: halves the window, once for all that was lost in one round trip.
-    pub(super) fn shrink(&mut self, now: Instant) {
-        let round = self.smoothed.map_or(FIRST_TIMEOUT, |(mean, _)| mean);
-        if now.saturating_duration_since(self.cut_at) >= round {
-            self.cut_at = now;
-            self.window = (self.window / 2.0).max(SMALLEST_WINDOW);
-            self.threshold = self.window;
+    /// Counts a message as begun; false when there is no room for its bytes now.
+    pub(super) fn begin(&mut self, id: MessageId, length: usize) -> bool {
+        let is_crowded = self.active_bytes.saturating_add(length) > ACTIVE_BYTES;
+        if is_crowded && !self.active.is_empty() {
+            return false;
         }
+        self.active.insert(id);
+        self.active_bytes += length;
+        true
     }
 
-    /// Smoothing as in RFC 6298.
-    pub(super) fn measure(&mut self, round_trip: Duration) {
-        self.smoothed = Some(match self.smoothed {
-            None => (round_trip, round_trip / 2),
-            Some((mean, variation)) => {
-                ((mean * 7 + round_trip) / 8, (variation * 3 + mean.abs_diff(round_trip)) / 4)
+    /// The receiver seems to have no room for a whole message, which then makes place for others of
+    /// other topics. False when too many have.
+    pub(super) fn park(&mut self, id: MessageId, topic: &Bytes, length: usize) -> bool {
+        let fits = self.parked_ids.len() < PARKED && self.parked_bytes + length <= PARKED_BYTES;
+        if !fits || !self.active.remove(&id) {
+            return false;
+        }
+        self.active_bytes = self.active_bytes.saturating_sub(length);
+        *self.parked.entry(topic.clone()).or_default() += 1;
+        self.parked_ids.insert(id);
+        self.parked_bytes += length;
+        true
+    }
+
+    /// A message has ended.
+    pub(super) fn end(&mut self, id: MessageId, topic: &Bytes, length: usize) {
+        self.messages = self.messages.saturating_sub(1);
+        if self.active.remove(&id) {
+            self.active_bytes = self.active_bytes.saturating_sub(length);
+        }
+        if self.parked_ids.remove(&id)
+            && let Some(count) = self.parked.get_mut(topic)
+        {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.parked.remove(topic);
             }
-        });
+            self.parked_bytes = self.parked_bytes.saturating_sub(length);
+        }
     }
 
-    /// How long to wait for an answer that stayed out `repeats` times.
-    pub(super) fn timeout(&self, repeats: u32) -> Duration {
-        let once = self.smoothed.map_or(FIRST_TIMEOUT, |(mean, variation)| mean + variation * 4);
-        let once = once.max(SHORTEST_TIMEOUT);
-        once.saturating_mul(1 << repeats.min(7)).min(LONGEST_TIMEOUT)
+    /// All that have begun and not ended.
+    pub(super) fn begun(&self) -> Vec<MessageId> {
+        self.active.iter().chain(&self.parked_ids).copied().collect()
     }
 }

@@ -1,4 +1,8 @@
 //! One outgoing message: which of its packets were sent, and which answered.
+//!
+//! Here is how it is written; `recovery` is what answers and silence do to it.
+
+mod recovery;
 
 use std::collections::VecDeque;
 use std::net::Ipv6Addr;
@@ -7,30 +11,18 @@ use std::time::Instant;
 use bytes::Bytes;
 use threephone_address::Target;
 
+pub(super) use self::recovery::Due;
 use super::Draft;
-use super::flow::Flow;
+use super::flow::{Flow, Sent};
+use super::path::Stamp;
 use crate::PublicKey;
 use crate::bus::{Info, Outgoing, split};
 use crate::data::subnet_bits;
 use crate::message::{Progress, SendState};
 use crate::wire::message::{MessageBody, MessageId, MessagePacket};
 
-/// A chunk is lost when one sent this much later was acknowledged.
-const REORDERING: u32 = 16;
-/// DONEs that stay unanswered before the message starts over.
-const DONES: u32 = 4;
-
-/// Repeats of chunks without any answer, over some ten seconds, before the message starts over.
-const SILENCE: u32 = 6;
-
-/// Why a message is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
-    /// Its deadline may have passed.
-    ByDeadline,
-    /// The route is new: waiting has no use.
-    Now,
-}
+/// What a chunk costs on a link besides its bytes: headers of packet, chunk and seal.
+const CHUNK_OVERHEAD: usize = 108;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ChunkState {
@@ -45,15 +37,19 @@ struct Chunk {
     state: ChunkState,
     /// Position of its last sending among all of the message.
     sequence: u32,
-    sent: Instant,
     was_repeated: bool,
+    stamp: Option<Stamp>,
 }
+
+const UNSENT: Chunk =
+    Chunk { state: ChunkState::Unsent, sequence: 0, was_repeated: false, stamp: None };
 
 pub(super) struct Message {
     to: Target,
     pub(super) destination: Ipv6Addr,
     pub(super) subnet: u64,
     pub(super) key: Option<PublicKey>,
+    pub(super) topic: Bytes,
     pub(super) payload: Bytes,
     created: Instant,
     /// When it is given up.
@@ -62,30 +58,33 @@ pub(super) struct Message {
     pub(super) deadline: Instant,
     pub(super) timer: Option<Instant>,
     pub(super) is_ready: bool,
-    topic: Bytes,
     hash: [u8; 32],
     count: usize,
+    /// Bytes on a link for each chunk.
+    cost: u64,
     chunks: Vec<Chunk>,
     next: usize,
     acked: usize,
     in_flight: usize,
     lost: VecDeque<usize>,
-    /// Sendings in order, for seeing losses.
-    order: VecDeque<(u32, usize)>,
     sequence: u32,
     init: Option<Instant>,
     has_restarted: bool,
+    /// Chunks sent before it was started over: who answers those now may mean the earlier ones.
+    sent_before: usize,
     /// Whether anything was answered since the INIT.
     heard: bool,
     done_due: bool,
     dones: u32,
-    /// How often it started over because of that.
+    /// How often it started over because DONE stayed unanswered.
     restarts: u32,
     repeats: u32,
 }
 
 impl Message {
     pub(super) fn new(draft: Draft, now: Instant) -> Self {
+        let count = split::count(draft.payload.len());
+        let size = draft.payload.len().div_ceil(count.max(1));
         Self {
             to: draft.to,
             destination: draft.to.address(),
@@ -94,7 +93,8 @@ impl Message {
             created: now,
             expires: now + draft.patience,
             is_reply: draft.reply.is_some(),
-            count: split::count(draft.payload.len()),
+            count,
+            cost: (size + CHUNK_OVERHEAD) as u64,
             payload: draft.payload,
             deadline: now,
             timer: None,
@@ -106,10 +106,10 @@ impl Message {
             acked: 0,
             in_flight: 0,
             lost: VecDeque::new(),
-            order: VecDeque::new(),
             sequence: 0,
             init: None,
             has_restarted: false,
+            sent_before: 0,
             heard: false,
             done_due: true,
             dones: 0,
@@ -136,10 +136,6 @@ impl Message {
         }
     }
 
-    pub(super) fn in_flight(&self) -> usize {
-        self.in_flight
-    }
-
     pub(super) fn has_begun(&self) -> bool {
         self.init.is_some() || self.has_restarted
     }
@@ -159,31 +155,31 @@ impl Message {
         self.has_begun() && chunks == self.count as u64 && *hash == self.hash
     }
 
-    /// Sends up to `budget` chunks and what belongs around them.
+    /// Sends up to `most` chunks, as many as the path takes, and what belongs around them.
     pub(super) fn write(
         &mut self,
         id: MessageId,
-        budget: usize,
+        most: usize,
         flow: &mut Flow,
         out: &mut VecDeque<Outgoing>,
         now: Instant,
     ) {
         if self.init.is_none() {
             self.init = Some(now);
-            let unsent =
-                Chunk { state: ChunkState::Unsent, sequence: 0, sent: now, was_repeated: false };
-            self.chunks = vec![unsent; self.count];
+            self.chunks = vec![UNSENT; self.count];
             let (length, topic) = (self.payload.len() as u64, self.topic.clone());
             self.push(id, MessageBody::Init { length, topic, reply: self.is_reply }, out);
         }
-        self.deadline = now + flow.timeout(self.repeats);
+        self.deadline = now + flow.path.timeout(self.repeats);
         if self.awaits_init_ack() {
             return;
         }
-        for _ in 0..budget {
+        for _ in 0..most {
+            if !flow.path.has_room() || flow.path.next_send(now).is_some() {
+                break;
+            }
             let Some(index) = self.next_chunk() else { break };
-            self.write_chunk(id, index, out, now);
-            flow.in_flight += 1;
+            self.write_chunk(id, index, flow, out, now);
         }
         if self.done_due && self.next >= self.count && self.lost.is_empty() {
             self.write_done(id, out);
@@ -206,16 +202,17 @@ impl Message {
         &mut self,
         id: MessageId,
         index: usize,
+        flow: &mut Flow,
         out: &mut VecDeque<Outgoing>,
         now: Instant,
     ) {
         let Some(chunk) = self.chunks.get_mut(index) else { return };
         self.sequence += 1;
-        chunk.was_repeated = chunk.state == ChunkState::Lost || self.has_restarted;
+        chunk.was_repeated = chunk.state == ChunkState::Lost || index < self.sent_before;
         chunk.state = ChunkState::Flying;
         chunk.sequence = self.sequence;
-        chunk.sent = now;
-        self.order.push_back((self.sequence, index));
+        chunk.stamp = Some(flow.path.sent(self.cost, now));
+        flow.log.push_back(Sent { at: now, id, index, sequence: self.sequence });
         self.in_flight += 1;
         let range = split::range(self.payload.len(), self.count, index);
         let (index, offset) = (index as u64, range.start as u64);
@@ -235,127 +232,5 @@ impl Message {
             key: self.key,
             packet: MessagePacket { id, body },
         });
-    }
-
-    pub(super) fn init_acked(&mut self, flow: &mut Flow, now: Instant) {
-        let Some(sent) = self.init else { return };
-        if !self.heard && !self.has_restarted {
-            flow.measure(now.saturating_duration_since(sent));
-        }
-        self.heard_something(flow, now);
-    }
-
-    pub(super) fn chunk_acked(&mut self, index: u64, flow: &mut Flow, now: Instant) {
-        let index = usize::try_from(index).unwrap_or(usize::MAX);
-        let Some(chunk) = self.chunks.get_mut(index) else { return };
-        match chunk.state {
-            ChunkState::Flying => {
-                self.in_flight = self.in_flight.saturating_sub(1);
-                flow.grow(); // before it leaves the count, which says how full the window is
-                flow.in_flight = flow.in_flight.saturating_sub(1);
-            }
-            ChunkState::Lost => {}
-            ChunkState::Unsent | ChunkState::Acked => return,
-        }
-        chunk.state = ChunkState::Acked;
-        let sequence = chunk.sequence;
-        if !chunk.was_repeated {
-            flow.measure(now.saturating_duration_since(chunk.sent));
-        }
-        self.acked += 1;
-        self.heard_something(flow, now);
-        self.find_lost(sequence, flow, now);
-    }
-
-    fn heard_something(&mut self, flow: &Flow, now: Instant) {
-        self.heard = true;
-        // One that has all of it and does not say so most likely has no room: it is asked rarely.
-        let is_done_awaited = self.acked == self.count;
-        self.repeats = if is_done_awaited { self.restarts.saturating_mul(2) } else { 0 };
-        self.deadline = now + flow.timeout(self.repeats);
-    }
-
-    /// Everything sent well before `sequence`, which arrived, and still unanswered.
-    fn find_lost(&mut self, sequence: u32, flow: &mut Flow, now: Instant) {
-        while let Some((sent, index)) = self.order.front().copied() {
-            let Some(chunk) = self.chunks.get(index) else { break };
-            let flying = chunk.state == ChunkState::Flying && chunk.sequence == sent;
-            if flying && sent.saturating_add(REORDERING) >= sequence {
-                break;
-            }
-            self.order.pop_front();
-            if flying {
-                self.lose(index, flow);
-                flow.shrink(now);
-            }
-        }
-    }
-
-    fn lose(&mut self, index: usize, flow: &mut Flow) {
-        let Some(chunk) = self.chunks.get_mut(index) else { return };
-        chunk.state = ChunkState::Lost;
-        self.lost.push_back(index);
-        self.in_flight = self.in_flight.saturating_sub(1);
-        flow.in_flight = flow.in_flight.saturating_sub(1);
-        self.done_due = true;
-    }
-
-    /// Answers stayed out too long.
-    pub(super) fn repeat(
-        &mut self,
-        id: MessageId,
-        due: Due,
-        flow: &mut Flow,
-        out: &mut VecDeque<Outgoing>,
-        now: Instant,
-    ) {
-        if self.init.is_none() {
-            return; // has not had its turn
-        }
-        if due == Due::Now {
-            self.repeats = 0;
-        } else {
-            self.repeats += 1;
-        }
-        // One that was heard and then is silent for long may be an old receiver that has all of it,
-        // and does not answer for a complete message; that, and the news, was lost.
-        let is_silent = self.in_flight > 0 && self.repeats >= SILENCE;
-        if !self.heard || is_silent {
-            flow.shrink(now);
-            self.restart(flow);
-        } else if self.in_flight > 0 {
-            flow.shrink(now);
-            while let Some((sent, index)) = self.order.pop_front() {
-                let flying = self.chunks.get(index).is_some_and(|chunk| {
-                    chunk.state == ChunkState::Flying && chunk.sequence == sent
-                });
-                if flying {
-                    self.lose(index, flow);
-                }
-            }
-        } else if self.acked == self.count {
-            self.dones += 1;
-            if self.dones.is_multiple_of(DONES) {
-                self.restarts += 1;
-                self.restart(flow);
-            } else {
-                self.write_done(id, out);
-            }
-        }
-        self.deadline = now + flow.timeout(self.repeats);
-    }
-
-    /// From the INIT on, since the receiver may have forgotten everything, or will at the INIT.
-    fn restart(&mut self, flow: &mut Flow) {
-        flow.in_flight = flow.in_flight.saturating_sub(self.in_flight);
-        self.in_flight = 0;
-        self.chunks.clear();
-        self.order.clear();
-        self.lost.clear();
-        (self.next, self.acked) = (0, 0);
-        self.init = None;
-        self.has_restarted = true;
-        self.heard = false;
-        self.done_due = true;
     }
 }
