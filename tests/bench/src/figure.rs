@@ -63,6 +63,11 @@ pub(crate) const SLOW_TIME: Figure =
 /// What that costs.
 pub(crate) const SLOW_BYTES: Figure =
     figure("bytes sent for them, by the payload", SIMULATED, "", Must::AtMost(1.1));
+/// How long a packet of it waited before the link at most: so long others wait too.
+pub(crate) const SLOW_QUEUE: Figure =
+    figure("longest wait of a packet before the link", SIMULATED, "ms", Must::Nothing);
+/// Packets of it that did not fit there.
+pub(crate) const SLOW_DROPS: Figure = figure("packets dropped there", SIMULATED, "", Must::Nothing);
 /// The same with losses.
 pub(crate) const LOSSY_TIME: Figure =
     figure("the same, 2 % of data packets lost", SIMULATED, "s", Must::AtMost(6.0));
