@@ -95,6 +95,7 @@ pub struct Node {
     events: broadcast::WeakSender<NodeEvent>,
     /// Made before anything ran, for the first reader.
     first_events: Mutex<Option<broadcast::Receiver<NodeEvent>>>,
+    transports: Arc<Transports>,
     tracker: TaskTracker,
     closing: CancellationToken,
 }
@@ -120,7 +121,9 @@ impl Node {
         let (policy, limit) = (config.topic_policy, limits.bus.message_bytes);
         let mut engine = Engine::new(EngineConfig { secret, router_random, seed, limits }, now);
         engine.set_topic_policy(policy.clone());
-        let transports = Arc::new(Transports { memory: config.memory });
+        let name = RouterId::new(key, router_random).to_string();
+        let transports = Transports::new(&name, config.memory).map_err(NodeError::Transport)?;
+        let transports = Arc::new(transports);
         let (listeners, listening) = listener::open_all(&transports, &config.listen)?;
         // From here on nothing can fail.
         let (commands, command_inlet) = mpsc::channel(COMMANDS);
@@ -135,6 +138,7 @@ impl Node {
             released: released.clone(),
             events: events.downgrade(),
             first_events: Mutex::new(Some(first_events)),
+            transports: Arc::clone(&transports),
             tracker: tracker.clone(),
             closing: closing.clone(),
         };
@@ -406,6 +410,7 @@ impl Node {
         self.closing.cancel();
         self.tracker.close();
         self.tracker.wait().await;
+        self.transports.end().await;
     }
 
     /// Puts a question to the core; none when there is no core any more.

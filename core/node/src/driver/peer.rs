@@ -369,7 +369,7 @@ impl Peers {
 }
 
 /// Whom an inbound limit holds against: an IPv4 address, or the /64 an IPv6 host commands.
-fn source_of(endpoint: &Endpoint) -> u128 {
+pub(crate) fn source_of(endpoint: &Endpoint) -> u128 {
     match endpoint.address().map(|address| address.ip().to_canonical()) {
         Some(IpAddr::V4(address)) => address.to_ipv6_mapped().to_bits(),
         Some(IpAddr::V6(address)) => address.to_bits() >> 64 << 64,

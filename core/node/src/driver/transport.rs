@@ -9,7 +9,9 @@
 //! there is no QUIC, and virtual-machine sockets, which the network's key does not protect, are
 //! refused unless they are asked for.
 
+mod handshake;
 mod memory;
+mod quic;
 mod stream;
 mod tcp;
 
@@ -17,12 +19,14 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::memory::MemoryNetwork;
+use self::quic::Quic;
 use super::command::Input;
 use super::outbox::Outbox;
 use super::peer::Counters;
@@ -111,16 +115,27 @@ impl Arrivals {
 }
 
 /// The transports of one node.
-#[derive(Debug, Default)]
 pub(crate) struct Transports {
-    pub(crate) memory: MemoryNetwork,
+    memory: MemoryNetwork,
+    quic: Arc<Quic>,
 }
 
 impl Transports {
+    /// `name` is what the node is called in its QUIC certificate.
+    pub(crate) fn new(name: &str, memory: MemoryNetwork) -> io::Result<Self> {
+        Ok(Self { memory, quic: Arc::new(Quic::new(name)?) })
+    }
+
+    /// Waits, for a while, until nothing more is to be sent for closed connections.
+    pub(crate) async fn end(&self) {
+        self.quic.end().await;
+    }
+
     /// Opens a listener.
     pub(crate) fn listen(&self, at: Endpoint) -> io::Result<Box<dyn Listener>> {
         match at {
             Endpoint::Tcp(address) => Ok(Box::new(tcp::listen(address)?)),
+            Endpoint::Quic(address) => Ok(Box::new(self.quic.listen(address)?)),
             Endpoint::Memory(number) => Ok(Box::new(self.memory.listen(number)?)),
             other => Err(not_built(other)),
         }
@@ -130,6 +145,7 @@ impl Transports {
     pub(crate) fn dial(&self, to: Endpoint) -> BoxFuture<'static, io::Result<Connection>> {
         match to {
             Endpoint::Tcp(address) => Box::pin(tcp::dial(address)),
+            Endpoint::Quic(address) => Box::pin(Arc::clone(&self.quic).dial(address)),
             Endpoint::Memory(number) => Box::pin(self.memory.clone().dial(number)),
             other => Box::pin(std::future::ready(Err(not_built(other)))),
         }

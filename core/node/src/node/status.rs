@@ -17,6 +17,9 @@ pub enum NodeError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// A transport could not be set up.
+    #[error("a transport could not be set up: {0}")]
+    Transport(std::io::Error),
     /// The system gave no random bytes.
     #[error("the system gave no random bytes: {0}")]
     Random(getrandom::Error),

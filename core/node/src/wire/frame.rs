@@ -4,6 +4,8 @@
 //! by the Babel length alone, so whatever is wrong inside it costs that TLV and not the link. Only
 //! an unknown outer version or type loses the place in the stream for good.
 
+use std::net::Ipv6Addr;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::control::{BABEL_MAGIC, BABEL_VERSION, Tlv};
@@ -31,6 +33,42 @@ pub enum FrameError {
     /// The outer header has a type other than data or control.
     #[error("unknown packet type {0}")]
     Type(u8),
+}
+
+/// Takes the packet out of a datagram that holds exactly one; what follows it is ignored. Gives how
+/// many packets and TLVs were malformed: a datagram without a whole packet counts as one.
+pub fn decode_datagram(mut datagram: Bytes, packets: &mut Vec<Packet>) -> u64 {
+    match datagram.get(..2) {
+        Some([VERSION, TYPE_DATA]) => {}
+        Some([VERSION, TYPE_CONTROL]) => return decode_control(&datagram, packets),
+        _ => return 1,
+    }
+    let mut header = &datagram[..];
+    let Some((hop_limit, source, destination, length)) = data_header(&mut header) else { return 1 };
+    if header.len() < length {
+        return 1;
+    }
+    datagram.advance(DataPacket::HEADER_LENGTH);
+    datagram.truncate(length);
+    packets.push(Packet::Data(DataPacket { hop_limit, source, destination, payload: datagram }));
+    0
+}
+
+fn decode_control(datagram: &[u8], packets: &mut Vec<Packet>) -> u64 {
+    let mut decoder = Decoder::new();
+    decoder.push(datagram);
+    let Some(body) = decoder.next_control_body() else { return 1 };
+    decoder.body = body;
+    packets.extend(std::iter::from_fn(|| decoder.next_tlv().map(Packet::Control)));
+    decoder.malformed
+}
+
+/// Hop limit, source, destination and payload length of a data packet.
+fn data_header(header: &mut &[u8]) -> Option<(u8, Ipv6Addr, Ipv6Addr, usize)> {
+    let [_, _, _, _, _, high, low, hop_limit] = *take::<8>(header)?;
+    let source = (*take::<16>(header)?).into();
+    let destination = (*take::<16>(header)?).into();
+    Some((hop_limit, source, destination, usize::from(u16::from_be_bytes([high, low]))))
 }
 
 /// Cuts a byte stream into packets. Holds at most the bytes pushed and not yet asked for: who asks
@@ -96,11 +134,7 @@ impl Decoder {
 
     fn next_data(&mut self) -> Option<DataPacket> {
         let mut header = &self.buffer[..];
-        let [_, _, _, _, _, high, low, hop_limit] = *take::<8>(&mut header)?;
-        let source = take::<16>(&mut header)?;
-        let destination = take::<16>(&mut header)?;
-        let (source, destination) = ((*source).into(), (*destination).into());
-        let length = usize::from(u16::from_be_bytes([high, low]));
+        let (hop_limit, source, destination, length) = data_header(&mut header)?;
         let mut packet = self.cut(DataPacket::HEADER_LENGTH.saturating_add(length))?;
         packet.advance(DataPacket::HEADER_LENGTH);
         Some(DataPacket { hop_limit, source, destination, payload: packet })

@@ -45,7 +45,7 @@ impl<R: AsyncRead + Send + Unpin> StreamReader<R> {
 }
 
 /// Moves all whole packets out of a decoder.
-pub(super) fn drain(decoder: &mut Decoder, packets: &mut Vec<Packet>) -> Result<(), FrameError> {
+pub(crate) fn drain(decoder: &mut Decoder, packets: &mut Vec<Packet>) -> Result<(), FrameError> {
     while let Some(packet) = decoder.next()? {
         packets.push(packet);
     }
