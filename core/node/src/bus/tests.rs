@@ -344,6 +344,28 @@ fn a_receiver_without_room_is_asked_rarely() {
     assert!(world.sent < 500, "{} packets in five minutes", world.sent);
 }
 
+/// A message that starts over while the window is full has no turn before its deadline.
+#[test]
+fn a_deadline_that_passes_before_a_message_had_its_turn_does_not_stop_the_clock() {
+    let mut world = World::new(1, Path { lost: 1000, ..CLEAN });
+    let ben = crate::data::subnet_bits(BEN);
+    let ids: Vec<_> = (0..300).map(|salt| world.send(payload(5000, salt as u8))).collect();
+    for round in 0..40 {
+        world.sender.pump(world.now);
+        while world.sender.poll_packet().is_some() {}
+        if round % 8 == 3 {
+            world.sender.set_route(ben, Route::None, world.now);
+            world.now += Duration::from_secs(2);
+            world.sender.handle_timeout(world.now);
+            world.sender.set_route(ben, Route::Exists, world.now);
+        }
+        world.now = world.now.max(world.sender.poll_timeout().unwrap());
+        world.sender.handle_timeout(world.now);
+        assert!(world.sender.poll_timeout().unwrap() > world.now);
+    }
+    assert_eq!(world.sender.state(ids[0]), Some(SendState::Pending));
+}
+
 #[test]
 fn messages_given_up_leave_nothing_behind() {
     let mut world = World::new(1, CLEAN);

@@ -81,6 +81,7 @@ impl Sender {
         if flow.route == Route::None {
             return; // the route coming back starts everything again
         }
+        // A deadline in the past is always looked at, or it would be set again for ever.
         if due == Due::Now || message.deadline <= now {
             message.repeat(id, due, flow, &mut self.out, now);
             if message.has_unsent() {

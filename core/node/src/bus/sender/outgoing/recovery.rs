@@ -99,7 +99,9 @@ impl Message {
         now: Instant,
     ) {
         if self.init.is_none() {
-            return; // has not had its turn
+            // Has not had its turn. A deadline that has passed must not be set again.
+            self.deadline = now + flow.path.timeout(self.repeats);
+            return;
         }
         let patience = flow.path.timeout(self.repeats);
         if due == Due::Now {
