@@ -17,9 +17,9 @@ use super::{Router, Timer};
 use crate::LinkId;
 
 /// How long a link may bring nothing after a packet was sent. Most answers take less.
-const SUSPICIOUS: Duration = Duration::from_millis(700);
+const SUSPICIOUS: Duration = Duration::from_millis(500);
 /// How long a Hello is waited for at least: three lost segments in a row at the shortest time-outs.
-const PATIENCE: Duration = Duration::from_millis(1500);
+const PATIENCE: Duration = Duration::from_millis(1900);
 /// And where no round trip is known yet.
 const PATIENCE_UNKNOWN: Duration = Duration::from_millis(2200);
 /// And at most, whatever the link did before.
