@@ -50,6 +50,12 @@ pub(crate) enum Command {
     Up(Up),
     /// Address, peers, routes and outbox of the running node
     Status,
+    /// What the running node has cost: wake-ups, processor time and bytes, by cause and by peer
+    Power {
+        /// Change how much it does on its own, until it is stopped
+        #[arg(long, value_enum, value_name = "MODE")]
+        set: Option<Power>,
+    },
     /// Peers to connect to
     ///
     /// A peer that is added here is remembered in the profile and used by every later `up`, until it
@@ -84,6 +90,29 @@ pub(crate) struct Up {
     /// Do not look for peers on the local network
     #[arg(long)]
     pub(crate) no_discovery: bool,
+    /// Connect to a few of the public network's entry peers, now and at every later start
+    #[arg(long, conflicts_with = "no_public_peers")]
+    pub(crate) public_peers: bool,
+    /// Do not connect to them, now and at every later start
+    #[arg(long)]
+    pub(crate) no_public_peers: bool,
+    /// How much the node does on its own
+    ///
+    /// `active` keeps all peers connected. `idle` keeps the best of those it dials, and does nothing
+    /// between the beats of the protocol, every 20 s. `auto` is idle after ten minutes in which no
+    /// message went or came and nobody was connected who dialled this node, and else active.
+    #[arg(long, value_enum, default_value = "auto", value_name = "MODE")]
+    pub(crate) power: Power,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Power {
+    /// As the use says
+    Auto,
+    /// All peers
+    Active,
+    /// One peer
+    Idle,
 }
 
 #[derive(Debug, Subcommand)]

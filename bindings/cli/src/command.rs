@@ -5,6 +5,7 @@ mod chat;
 mod init;
 mod mail;
 mod peer;
+mod power;
 mod status;
 mod up;
 
@@ -36,6 +37,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), CliError> {
             Command::Init { name } => init::run(&context, name).await,
             Command::Up(options) => up::run(&context, options).await,
             Command::Status => status::run(&context).await,
+            Command::Power { set } => power::run(&context, set).await,
             Command::Peer(command) => peer::run(&context, command).await,
             Command::Chat(command) => chat::run(&context, command).await,
             Command::Mail(command) => mail::run(&context, command).await,

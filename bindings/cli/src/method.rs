@@ -6,9 +6,11 @@ mod chat;
 mod event;
 mod mail;
 mod node;
+mod power;
 mod transfer;
 
 pub(crate) use chat::state as line_state;
+pub(crate) use power::Change;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -50,6 +52,7 @@ pub(crate) async fn call(
 ) -> Result<Value, Failure> {
     match method {
         "status" => to_value(&node::status(phone).await?),
+        "power" => to_value(&power::ledger(phone, read_or_default(params)?).await?),
         "peer.list" => to_value(&node::peers(phone).await?),
         "peer.add" => to_value(&node::add_peer(phone, read(params)?).await?),
         "peer.remove" => to_value(&node::remove_peer(phone, read(params)?).await?),

@@ -55,6 +55,62 @@ pub(crate) struct PeerView {
     pub(crate) link_cost: Option<u64>,
 }
 
+/// `power`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PowerView {
+    /// active, idle, suspended
+    pub(crate) mode: String,
+    pub(crate) running_seconds: f64,
+    /// How often the machine was found to have slept.
+    pub(crate) sleeps: u64,
+    pub(crate) network_changes: u64,
+    /// By the system's count; absent where it does not tell.
+    pub(crate) process: Option<ProcessView>,
+    pub(crate) causes: Vec<CauseView>,
+    pub(crate) peers: Vec<PeerUseView>,
+}
+
+/// What the whole process took
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ProcessView {
+    pub(crate) wake_ups: u64,
+    pub(crate) wake_ups_per_hour: f64,
+    pub(crate) cpu_seconds: f64,
+}
+
+/// What the node did for one cause
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CauseView {
+    /// timer, packets, connection, beacon, call
+    pub(crate) cause: String,
+    pub(crate) wake_ups: u64,
+    pub(crate) wake_ups_per_hour: f64,
+    pub(crate) cpu_seconds: f64,
+}
+
+/// What one peer cost
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PeerUseView {
+    pub(crate) endpoint: String,
+    /// static, inbound, discovered, public
+    pub(crate) kind: String,
+    /// connecting, connected, disconnected
+    pub(crate) state: String,
+    pub(crate) wake_ups: u64,
+    pub(crate) cpu_seconds: f64,
+    pub(crate) tx_bytes: u64,
+    pub(crate) rx_bytes: u64,
+    pub(crate) tx_packets: u64,
+    pub(crate) rx_packets: u64,
+    /// How often it was connected.
+    pub(crate) connects: u64,
+    /// Absent when it never was.
+    pub(crate) connected_seconds_ago: Option<f64>,
+    pub(crate) known_seconds: f64,
+    /// Absent while there is no link.
+    pub(crate) link_cost: Option<u64>,
+}
+
 /// One line of `chat list` and `chat follow`, and `chat send`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LineView {

@@ -23,7 +23,7 @@ pub use mail::{
 pub use messaging::{ChatView, LineQuery, LineState, LineView, Messaging};
 pub use model::{
     InitReport, KeySource, Network, OutboxCounts, PeerKind, PeerState, PeerView, PhoneOptions,
-    Status,
+    PowerMode, Status,
 };
 pub use phone::{Phone, init_profile};
 

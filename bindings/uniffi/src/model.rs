@@ -50,7 +50,7 @@ pub enum Network {
         listen: Vec<String>,
         /// Whom it dials for as long as it runs, beside the remembered peers.
         peers: Vec<String>,
-        /// Whether it looks for peers on the local network. Not built yet: nothing is looked for.
+        /// Whether it looks for peers on the local network.
         discovery: bool,
     },
 }
@@ -65,6 +65,7 @@ impl TryFrom<Network> for threephone::Network {
                 listen: parse_all("listen", &listen)?,
                 peers: parse_all("peers", &peers)?,
                 discovery,
+                ..threephone::NodeOptions::default()
             }),
         })
     }
@@ -176,6 +177,27 @@ pub enum PeerKind {
     Discovered,
     /// One of the public network's entry peers, of which some are connected at a time.
     Public,
+}
+
+/// How much the node does on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum PowerMode {
+    /// All peers are connected.
+    Active,
+    /// One peer is kept, and nothing is done between the beats of the protocol.
+    Idle,
+    /// All links are closed and no timer runs; any other mode brings them back at once.
+    Suspended,
+}
+
+impl From<PowerMode> for threephone::node::PowerMode {
+    fn from(mode: PowerMode) -> Self {
+        match mode {
+            PowerMode::Active => Self::Active,
+            PowerMode::Idle => Self::Idle,
+            PowerMode::Suspended => Self::Suspended,
+        }
+    }
 }
 
 /// What a peer's link is doing.

@@ -10,7 +10,7 @@ use crate::convert::parse;
 use crate::event::Listening;
 use crate::{
     Bus, Events, InitReport, KeySource, Mail, Messaging, PeerView, PhoneError, PhoneOptions,
-    Status, cancel,
+    PowerMode, Status, cancel,
 };
 
 /// Makes a profile in the folder `home`: the folder itself, its keys and its database. A node key
@@ -155,6 +155,29 @@ impl Phone {
     pub async fn remove_peer(&self, endpoint: String) -> Result<(), PhoneError> {
         let endpoint = parse("endpoint", &endpoint)?;
         self.with(move |inner| async move { inner.phone.remove_peer(endpoint).await }).await
+    }
+
+    /// Sets how much the node does on its own: for example idle in the background, and suspended
+    /// while the system lets nothing run.
+    ///
+    /// # Errors
+    /// `Offline` when the phone was opened without its node; `Closed`.
+    pub async fn set_power(&self, mode: PowerMode) -> Result<(), PhoneError> {
+        let mode = threephone::node::PowerMode::from(mode);
+        self.with(move |inner| async move { inner.phone.set_power(mode).await.map(drop) }).await
+    }
+
+    /// To be called when the system says that the network is another one, or that it is awake
+    /// again: peers are dialled at once, and dead links are found within seconds.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub async fn network_changed(&self) -> Result<(), PhoneError> {
+        let tell = |inner: Arc<Inner>| async move {
+            inner.phone.network_changed().await;
+            Ok::<_, PhoneError>(())
+        };
+        self.with(tell).await
     }
 
     /// Chats.

@@ -7,7 +7,7 @@ use threephone_address::PublicKey;
 use threephone_delivery::{DeliveryEvent, OutboxCounts};
 use threephone_mail::MailEvent;
 use threephone_messaging::MessagingEvent;
-use threephone_node::{Endpoint, PeerAddress, PeerStatus, Prefix};
+use threephone_node::{Endpoint, PeerAddress, PeerStatus, PowerPolicy, Prefix};
 
 use crate::{Home, KeySource, Purpose};
 
@@ -40,8 +40,13 @@ pub struct NodeOptions {
     pub listen: Vec<Endpoint>,
     /// Whom it dials for as long as it runs, beside the remembered peers.
     pub peers: Vec<PeerAddress>,
-    /// Whether it looks for peers on the local network. Not built yet: nothing is looked for.
+    /// Whether it looks for peers on the local network.
     pub discovery: bool,
+    /// Whether it connects to entry peers of the public network; what is said here is remembered in
+    /// the profile for later starts, which say nothing.
+    pub public_peers: Option<bool>,
+    /// How much it does on its own.
+    pub power: PowerPolicy,
 }
 
 /// The phone at a glance.

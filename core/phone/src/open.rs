@@ -133,15 +133,23 @@ async fn start_node(
     secret: SecretKey,
     network: Network,
 ) -> Result<Option<Arc<Node>>, PhoneError> {
-    let Network::Online(NodeOptions { listen, mut peers, discovery: _ }) = network else {
-        return Ok(None);
-    };
+    let Network::Online(options) = network else { return Ok(None) };
+    let NodeOptions { listen, mut peers, discovery, public_peers, power } = options;
     for peer in peer::list_peers(store).await? {
         if !peers.contains(&peer) {
             peers.push(peer);
         }
     }
-    let config = NodeConfig { listen, peers, ..NodeConfig::new(secret) };
+    if let Some(wanted) = public_peers {
+        peer::remember_public_peers(store, wanted).await?;
+    }
+    let public_peers = match peer::has_public_peers(store).await? {
+        true => threephone_node::public_peers(),
+        false => Vec::new(),
+    };
+    let discovery = discovery.then_some(threephone_node::discovery::PORT);
+    let config =
+        NodeConfig { listen, peers, public_peers, discovery, power, ..NodeConfig::new(secret) };
     Ok(Some(Arc::new(Node::start(config).await?)))
 }
 
@@ -190,6 +198,7 @@ const ROOM: Room = Room {
     migrations: &[
         include_str!("migrations/0001_peer.sql"),
         include_str!("migrations/0002_node_key.sql"),
+        include_str!("migrations/0003_public_peers.sql"),
     ],
 };
 

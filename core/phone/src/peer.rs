@@ -53,3 +53,49 @@ pub(crate) async fn delete_peer(store: &Store, endpoint: PeerAddress) -> Result<
         })
         .await
 }
+
+/// Remembers whether entry peers of the public network are wanted.
+pub(crate) async fn remember_public_peers(store: &Store, wanted: bool) -> Result<(), PhoneError> {
+    store
+        .write(move |tx: &mut WriteTx<'_>| {
+            let sql = match wanted {
+                true => {
+                    "INSERT INTO phone_public_peers (id) VALUES (1) ON CONFLICT (id) DO NOTHING"
+                }
+                false => "DELETE FROM phone_public_peers",
+            };
+            tx.execute(sql, [])?;
+            Ok(())
+        })
+        .await
+}
+
+/// Whether entry peers of the public network are wanted.
+pub(crate) async fn has_public_peers(store: &Store) -> Result<bool, PhoneError> {
+    store
+        .read(|conn: &Connection| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM phone_public_peers)";
+            Ok(conn.query_row(sql, [], |row| row.get(0))?)
+        })
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use threephone_store::StoreKey;
+
+    use super::*;
+    use crate::Home;
+
+    #[tokio::test]
+    async fn the_wish_for_public_peers_is_remembered_until_it_is_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, key) = (Home::new(dir.path()), StoreKey::generate().unwrap());
+        let store = crate::open::store(&home, key).await.unwrap();
+        for wanted in [false, true, true, false] {
+            remember_public_peers(&store, wanted).await.unwrap();
+            assert_eq!(has_public_peers(&store).await.unwrap(), wanted);
+        }
+        store.close().await.unwrap();
+    }
+}

@@ -8,7 +8,8 @@ use threephone_address::PublicKey;
 use threephone_delivery::Delivery;
 use threephone_mail::Mail;
 use threephone_messaging::Messaging;
-use threephone_node::{Node, NodeError, PeerAddress, Prefix};
+use threephone_node::ledger::Ledger;
+use threephone_node::{Node, NodeError, PeerAddress, PowerMode, PowerPolicy, Prefix};
 use threephone_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -196,6 +197,30 @@ impl Phone {
             Err(NodeError::UnknownPeer(_)) if known => Ok(()),
             gone => Ok(gone?),
         }
+    }
+
+    /// Tells the node that the machine is on another network now, or awake again; nothing happens
+    /// without a node.
+    pub async fn network_changed(&self) {
+        if let Some(node) = &self.node {
+            node.network_changed().await;
+        }
+    }
+
+    /// Sets how much the node does on its own; gives the mode it is in then.
+    ///
+    /// # Errors
+    /// [`PhoneError::Offline`] without a node.
+    pub async fn set_power(&self, policy: impl Into<PowerPolicy>) -> Result<PowerMode, PhoneError> {
+        Ok(self.node()?.set_power(policy).await)
+    }
+
+    /// What the node has cost since it was started.
+    ///
+    /// # Errors
+    /// [`PhoneError::Offline`] without a node, [`PhoneError::Closed`] once it is closed.
+    pub async fn ledger(&self) -> Result<Ledger, PhoneError> {
+        self.node()?.ledger().await.ok_or(PhoneError::Closed)
     }
 
     /// Runs a future on the phone's own runtime, for callers whose executor knows no timers;

@@ -42,15 +42,16 @@ pub(super) async fn run(context: &Context, options: Up) -> Result<(), CliError> 
 }
 
 async fn open(context: &Context, options: &Up) -> Result<Phone, CliError> {
-    if !options.no_discovery {
-        tracing::warn!(
-            "peers on the local network are not looked for yet; only --peer and remembered ones are dialled"
-        );
-    }
     let network = Network::Online(NodeOptions {
         listen: options.listen.clone(),
         peers: options.peer.clone(),
         discovery: !options.no_discovery,
+        public_peers: match (options.public_peers, options.no_public_peers) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        },
+        power: options.power.into(),
     });
     let options = PhoneOptions {
         home: home(&context.global)?,

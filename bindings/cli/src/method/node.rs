@@ -60,18 +60,8 @@ pub(super) async fn remove_peer(phone: &Phone, params: Which) -> Result<(), Fail
 }
 
 fn view(peer: &Peer) -> PeerView {
-    let kind = match peer.link.as_ref().map(|link| link.kind) {
-        Some(PeerKind::Inbound) => "inbound",
-        Some(PeerKind::Discovered) => "discovered",
-        Some(PeerKind::Public) => "public",
-        Some(PeerKind::Static) | None => "static",
-    };
-    let state = match peer.link.as_ref().map(|link| link.state) {
-        Some(PeerState::Connecting) => "connecting",
-        Some(PeerState::Alive) => "connected",
-        Some(PeerState::Dead) => "disconnected",
-        None => "offline",
-    };
+    let kind = kind_name(peer.link.as_ref().map(|link| link.kind));
+    let state = state_name(peer.link.as_ref().map(|link| link.state));
     PeerView {
         endpoint: peer.endpoint.to_string(),
         kind: kind.into(),
@@ -80,5 +70,24 @@ fn view(peer: &Peer) -> PeerView {
         tx_bytes: peer.link.as_ref().map_or(0, |link| link.tx_bytes),
         rx_bytes: peer.link.as_ref().map_or(0, |link| link.rx_bytes),
         link_cost: peer.link.as_ref().and_then(|link| link.link_cost).map(u64::from),
+    }
+}
+
+/// A remembered peer of a phone without a node is a static one.
+pub(super) fn kind_name(kind: Option<PeerKind>) -> &'static str {
+    match kind {
+        Some(PeerKind::Inbound) => "inbound",
+        Some(PeerKind::Discovered) => "discovered",
+        Some(PeerKind::Public) => "public",
+        Some(PeerKind::Static) | None => "static",
+    }
+}
+
+pub(super) fn state_name(state: Option<PeerState>) -> &'static str {
+    match state {
+        Some(PeerState::Connecting) => "connecting",
+        Some(PeerState::Alive) => "connected",
+        Some(PeerState::Dead) => "disconnected",
+        None => "offline",
     }
 }

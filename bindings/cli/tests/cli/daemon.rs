@@ -158,3 +158,19 @@ fn peers_are_remembered_across_restarts_until_they_are_removed() {
         ann.run(&["peer", "add", &endpoint]).ok();
     }
 }
+
+#[test]
+fn power_shows_what_the_node_cost_and_changes_its_mode() {
+    let ann = Person::new("Ann");
+    let _daemon = Daemon::start(&ann, &["--power", "active"]);
+    let power: Value = serde_json::from_slice(&ann.run(&["--json", "power"]).ok().out).unwrap();
+    assert_eq!((&power["mode"], &power["peers"]), (&json!("active"), &json!([])));
+    assert!(power["process"]["wake_ups"].as_u64().unwrap() > 0, "{power}");
+    let causes = power["causes"].as_array().unwrap();
+    let call = causes.iter().find(|cause| cause["cause"] == "call").unwrap();
+    assert!(call["wake_ups"].as_u64().unwrap() > 0, "{power}");
+    let run = ann.run(&["power", "--set", "idle"]);
+    let text = String::from_utf8(run.ok().out).unwrap();
+    assert!(text.starts_with("mode        idle\n"), "{text}");
+    assert_eq!(ann.run(&["power", "--set", "suspended"]).code, 2);
+}

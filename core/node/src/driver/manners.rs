@@ -44,6 +44,11 @@ impl Beacons {
         self.next.map(|next| next + WAITS)
     }
 
+    /// The next one is due now: there are others to hear it.
+    fn hurry(&mut self, now: Instant) {
+        self.next = self.next.map(|_| now);
+    }
+
     fn tend(&mut self, wanted: bool, now: Instant) {
         if !wanted {
             if self.next.take().is_some() {
@@ -94,6 +99,9 @@ impl Core {
         }
         for link in self.peers.network_changed(now) {
             self.engine.probe(link, now);
+        }
+        if let Some(beacons) = &mut self.beacons {
+            beacons.hurry(now);
         }
     }
 
