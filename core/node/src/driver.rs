@@ -21,6 +21,7 @@ mod interface;
 mod link;
 pub(crate) mod listener;
 pub(crate) mod manners;
+pub(crate) mod meter;
 mod outbox;
 pub(crate) mod peer;
 mod tally;

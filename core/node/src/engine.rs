@@ -18,7 +18,7 @@ use rand_core::SeedableRng;
 use threephone_address::Target;
 
 pub use self::action::{Action, Class, CloseReason};
-use crate::bus::{Draft, Info, Receiver, Route, Sender, TopicPolicy, Wanted};
+use crate::bus::{BusLoad, Draft, Info, Receiver, Route, Sender, TopicPolicy, Wanted};
 pub use crate::data::DataCounters;
 use crate::data::DataPlane;
 use crate::identity::{RouterId, SecretKey};
@@ -26,6 +26,7 @@ use crate::limits::Limits;
 use crate::message::{
     LONGEST_DEADLINE, MessageId, OutgoingMessage, ReceivedMessage, SendError, SendState,
 };
+use crate::metrics::MessageCounters;
 use crate::router::{self, RouteLookup, Router, RouterConfig};
 pub use crate::router::{LookupState, QueryInfo, RouteInfo, RouterCounters};
 use crate::wire::frame::Packet;
@@ -52,6 +53,7 @@ pub struct Engine {
     sender: Sender,
     receiver: Receiver,
     actions: VecDeque<Action>,
+    messages: MessageCounters,
     /// The last time told, for what is put off until actions are asked for.
     now: Instant,
     /// Whether anything happened since.
@@ -80,6 +82,7 @@ impl Engine {
             sender: Sender::new(config.limits.bus.clone(), ids),
             receiver: Receiver::new(config.limits.bus),
             actions: VecDeque::new(),
+            messages: MessageCounters::default(),
             now,
             is_unsettled: true,
         }
@@ -210,7 +213,11 @@ impl Engine {
         }
         self.touch(now);
         let route = self.route(destination);
-        self.sender.send(draft, route, now)
+        let length = draft.payload.len() as u64;
+        let id = self.sender.send(draft, route, now)?;
+        self.messages.queued += 1;
+        self.messages.queued_bytes += length;
+        Ok(id)
     }
 
     /// Somebody waits for the reply of `from` to the message `id`: it comes as
@@ -262,6 +269,7 @@ impl Engine {
     ) -> Option<ReceivedMessage> {
         let message = self.receiver.take(wanted, now)?;
         self.touch(now);
+        self.note_taken(&message);
         Some(message)
     }
 
@@ -281,6 +289,7 @@ impl Engine {
     pub(crate) fn take_untold(&mut self, topic: &Bytes, now: Instant) -> Option<ReceivedMessage> {
         let message = self.receiver.take_untold(&Wanted::Topic(topic), now)?;
         self.touch(now);
+        self.note_taken(&message);
         Some(message)
     }
 
@@ -343,9 +352,24 @@ impl Engine {
         self.router.link_cost(link)
     }
 
+    /// Messages of this node's applications since the start.
+    pub fn message_counters(&self) -> MessageCounters {
+        self.messages
+    }
+
+    /// Messages that are held now.
+    pub fn bus_load(&self) -> BusLoad {
+        BusLoad::of(&self.sender, &self.receiver)
+    }
+
     /// What became of packets that went nowhere.
     pub fn data_counters(&self) -> DataCounters {
         self.data.counters()
+    }
+
+    fn note_taken(&mut self, message: &ReceivedMessage) {
+        self.messages.taken += 1;
+        self.messages.taken_bytes += message.payload.len() as u64;
     }
 
     fn touch(&mut self, now: Instant) {

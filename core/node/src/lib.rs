@@ -12,6 +12,7 @@ mod identity;
 pub mod ledger;
 pub mod limits;
 pub mod message;
+pub mod metrics;
 mod node;
 mod power;
 mod prefix;
@@ -20,7 +21,7 @@ pub mod router;
 pub mod seal;
 pub mod wire;
 
-pub use bus::{TopicAction, TopicPolicy, TopicPolicyError, TopicRule};
+pub use bus::{BusLoad, TopicAction, TopicPolicy, TopicPolicyError, TopicRule};
 pub use driver::transport::MemoryNetwork;
 pub use endpoint::{Endpoint, EndpointError, PeerAddress, PeerAddressError, Place, Scheme};
 pub use identity::{KeyFileError, RouterId, SecretKey, SharedSecret};
@@ -28,6 +29,7 @@ pub use message::{
     MessageId, MessageInfo, OutgoingMessage, Progress, ReceivedMessage, SendError, SendState,
     TopicFilter,
 };
+pub use metrics::{LinkCounters, LinkQueues, MessageCounters, NodeMetrics, PeerCount, RouteCounts};
 pub use node::{
     Events, Node, NodeConfig, NodeError, NodeEvent, PeerKind, PeerState, PeerStatus, QueryStatus,
     RouteStatus, Subscription,

@@ -36,6 +36,7 @@ use crate::limits::Limits;
 use crate::message::{
     MessageId, MessageInfo, OutgoingMessage, ReceivedMessage, SendError, SendState, TopicFilter,
 };
+use crate::metrics::NodeMetrics;
 use crate::power::{Power, PowerMode, PowerPolicy};
 use crate::prefix::Prefix;
 use crate::router::RouterCounters;
@@ -248,6 +249,11 @@ impl Node {
     /// What the node has cost since its start; none once it is closed.
     pub async fn ledger(&self) -> Option<Ledger> {
         self.ask(|reply| Command::Ledger { reply }).await
+    }
+
+    /// What the node counts; nothing but noughts once it is closed.
+    pub async fn metrics(&self) -> NodeMetrics {
+        self.ask(|reply| Command::Metrics { reply }).await.unwrap_or_default()
     }
 
     /// Queues a message in the node, with or without a route. It is tried for five minutes.

@@ -219,6 +219,16 @@ impl Receiver {
         Some(message)
     }
 
+    /// Messages that are not whole, and the bytes that have come of them.
+    pub(crate) fn incoming_load(&self) -> (usize, usize) {
+        (self.pending.len(), self.pending_bytes)
+    }
+
+    /// Whole messages that nobody has taken, and their bytes.
+    pub(crate) fn ready_load(&self) -> (usize, usize) {
+        self.ready.load()
+    }
+
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.aging.front().map(|(at, _)| *at)
     }

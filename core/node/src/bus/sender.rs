@@ -154,6 +154,11 @@ impl Sender {
         self.abort(id, now);
     }
 
+    /// Messages that are not ended, and their bytes.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        (self.messages.len(), self.bytes)
+    }
+
     pub(crate) fn state(&self, id: MessageId) -> Option<SendState> {
         if self.messages.contains_key(&id) {
             return Some(SendState::Pending);

@@ -73,6 +73,7 @@ impl Core {
             Command::Peers { reply } => {
                 drop(reply.send(self.peers.statuses(|link| self.engine.link_cost(link), now)));
             }
+            Command::Metrics { reply } => drop(reply.send(self.metrics(now))),
             Command::Routes { reply } => drop(reply.send(self.route_statuses())),
             Command::Queries { reply } => drop(reply.send(self.query_statuses(now))),
             Command::RouterCounters { reply } => drop(reply.send(self.engine.router_counters())),

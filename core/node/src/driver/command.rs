@@ -15,6 +15,7 @@ use crate::ledger::Ledger;
 use crate::message::{
     MessageId, MessageInfo, OutgoingMessage, ReceivedMessage, SendError, SendState, TopicFilter,
 };
+use crate::metrics::NodeMetrics;
 use crate::node::{NodeError, PeerStatus, QueryStatus, RouteStatus, Subscription};
 use crate::power::{PowerMode, PowerPolicy};
 use crate::router::RouterCounters;
@@ -89,6 +90,9 @@ pub(crate) enum Command {
     },
     Peers {
         reply: Reply<Vec<PeerStatus>>,
+    },
+    Metrics {
+        reply: Reply<NodeMetrics>,
     },
     Routes {
         reply: Reply<Vec<RouteStatus>>,

@@ -22,6 +22,7 @@ use super::forward::Forwards;
 use super::inbox::{self, Inbox, Told};
 use super::link::Link;
 use super::manners::Beacons;
+use super::meter::LinkMeter;
 use super::outbox::{Ingress, Pushed};
 use super::peer::{Counters, Peers};
 use super::tally::{Meter, SleepWatch, Tally};
@@ -87,6 +88,8 @@ pub(crate) struct Core {
     tracker: TaskTracker,
     closing: CancellationToken,
     next_link: u64,
+    /// What went over links.
+    pub(super) meter: LinkMeter,
     /// Whether readers of messages may find something they did not find last time.
     pub(super) deliverable: bool,
     /// Links whose writer is to be woken when all is queued.
@@ -118,6 +121,7 @@ impl Core {
             tracker: parts.tracker,
             closing: parts.closing,
             next_link: 0,
+            meter: LinkMeter::default(),
             deliverable: false,
             to_wake: Vec::new(),
             beacons: parts.beacons,
@@ -304,6 +308,7 @@ impl Core {
         tracing::debug!(endpoint = %peer, remote = %connection.remote, "connected");
         let cost = connection.remote.static_cost();
         let link = Link::start(id, peer, connection, counters, self.inputs.clone(), &self.tracker);
+        self.meter.opened(id, &link.counters);
         self.links.insert(id, link);
         self.engine.link_up(id, cost, now);
         // What others could not tell, the new peer may know.
@@ -332,6 +337,7 @@ impl Core {
     /// Ends a link, whoever wanted that; a link that is gone already is left alone.
     pub(super) fn close_link(&mut self, id: LinkId, reason: &str, now: Instant) {
         let Some(link) = self.links.remove(&id) else { return };
+        self.meter.closed(id);
         self.engine.link_down(id, now);
         self.peers.link_down(&link.peer, id, now);
         // Strangers that connect and say nothing are no news.

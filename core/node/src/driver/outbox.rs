@@ -91,6 +91,12 @@ impl Outbox {
         }
     }
 
+    /// Bytes of control and of data that wait to be written.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let queues = self.lock();
+        (queues.control.len(), queues.data.bytes())
+    }
+
     /// Queues data packets; says whether the writer has to be woken and how many were dropped.
     pub(crate) fn push_all(
         &self,
