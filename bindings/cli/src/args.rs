@@ -1,9 +1,12 @@
 //! What may be typed: commands, options and their help texts. No logic.
 
+mod api;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use self::api::Api;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use threephone::address::{MailTarget, Target};
 use threephone::node::{Endpoint, PeerAddress};
@@ -49,7 +52,11 @@ pub(crate) enum Command {
     /// (for example `debug` or `threephone_node=trace`).
     Up(Up),
     /// Address, peers, routes and outbox of the running node
-    Status,
+    Status {
+        /// Print what the node counts instead, as Prometheus reads it
+        #[arg(long)]
+        metrics: bool,
+    },
     /// What the running node has cost: wake-ups, processor time and bytes, by cause and by peer
     Power {
         /// Change how much it does on its own, until it is stopped
@@ -103,6 +110,8 @@ pub(crate) struct Up {
     /// message went or came and nobody was connected who dialled this node, and else active.
     #[arg(long, value_enum, default_value = "auto", value_name = "MODE")]
     pub(crate) power: Power,
+    #[command(flatten)]
+    pub(crate) api: Api,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -36,7 +36,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), CliError> {
         match cli.command {
             Command::Init { name } => init::run(&context, name).await,
             Command::Up(options) => up::run(&context, options).await,
-            Command::Status => status::run(&context).await,
+            Command::Status { metrics } => status::run(&context, metrics).await,
             Command::Power { set } => power::run(&context, set).await,
             Command::Peer(command) => peer::run(&context, command).await,
             Command::Chat(command) => chat::run(&context, command).await,

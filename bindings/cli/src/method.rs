@@ -53,6 +53,7 @@ pub(crate) async fn call(
     match method {
         "status" => to_value(&node::status(phone).await?),
         "power" => to_value(&power::ledger(phone, read_or_default(params)?).await?),
+        "metrics" => to_value(&node::metrics(phone).await?),
         "peer.list" => to_value(&node::peers(phone).await?),
         "peer.add" => to_value(&node::add_peer(phone, read(params)?).await?),
         "peer.remove" => to_value(&node::remove_peer(phone, read(params)?).await?),

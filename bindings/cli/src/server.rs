@@ -12,7 +12,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::method::{self, Sink};
 use crate::rpc::{self, Failure, Reply, Request};
+use crate::view::InterfacesView;
 use threephone::Phone;
+use threephone_servers::Addresses;
 
 /// Connections at a time; every command is one, every `follow` keeps one.
 const CONNECTIONS: usize = 128;
@@ -22,7 +24,13 @@ const REQUESTS: usize = 64;
 const REPLIES: usize = 64;
 
 /// Accepts until `stop`, then ends all connections and waits for their tasks.
-pub(crate) async fn serve(listener: UnixListener, phone: Arc<Phone>, stop: CancellationToken) {
+/// `addresses` is where the other interfaces are, for `status`.
+pub(crate) async fn serve(
+    listener: UnixListener,
+    phone: Arc<Phone>,
+    addresses: Addresses,
+    stop: CancellationToken,
+) {
     let tasks = TaskTracker::new();
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
@@ -45,7 +53,7 @@ pub(crate) async fn serve(listener: UnixListener, phone: Arc<Phone>, stop: Cance
         };
         let (phone, stop) = (phone.clone(), stop.child_token());
         tasks.spawn(async move {
-            connection(stream, phone, stop).await;
+            connection(stream, phone, addresses, stop).await;
             drop(slot);
         });
     }
@@ -53,7 +61,12 @@ pub(crate) async fn serve(listener: UnixListener, phone: Arc<Phone>, stop: Cance
     tasks.wait().await;
 }
 
-async fn connection(stream: UnixStream, phone: Arc<Phone>, stop: CancellationToken) {
+async fn connection(
+    stream: UnixStream,
+    phone: Arc<Phone>,
+    addresses: Addresses,
+    stop: CancellationToken,
+) {
     let (reader, mut writer) = stream.into_split();
     let (replies, mut outgoing) = mpsc::channel::<Vec<u8>>(REPLIES);
     let tasks = TaskTracker::new();
@@ -88,7 +101,7 @@ async fn connection(stream: UnixStream, phone: Arc<Phone>, stop: CancellationTok
         tasks.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = answer(&line, &phone, &replies) => {}
+                () = answer(&line, &phone, addresses, &replies) => {}
             }
             drop(slot);
         });
@@ -100,7 +113,7 @@ async fn connection(stream: UnixStream, phone: Arc<Phone>, stop: CancellationTok
     tasks.wait().await;
 }
 
-async fn answer(line: &[u8], phone: &Phone, replies: &mpsc::Sender<Vec<u8>>) {
+async fn answer(line: &[u8], phone: &Phone, addresses: Addresses, replies: &mpsc::Sender<Vec<u8>>) {
     let request = match parse(line) {
         Ok(request) => request,
         Err(failure) => {
@@ -110,7 +123,11 @@ async fn answer(line: &[u8], phone: &Phone, replies: &mpsc::Sender<Vec<u8>>) {
     };
     let id = request.id.clone();
     let sink = Sink::Client(id.clone().unwrap_or_default(), replies.clone());
-    let outcome = method::call(phone, &request.method, request.params, &sink).await;
+    let mut outcome = method::call(phone, &request.method, request.params, &sink).await;
+    if let ("status", Ok(status)) = (request.method.as_str(), &mut outcome) {
+        // The phone does not know of what stands beside it.
+        status["interfaces"] = serde_json::json!(InterfacesView::new(addresses));
+    }
     if let Some(id) = id {
         let _ = replies.send(rpc::line(&Reply::new(id, outcome))).await;
     }
@@ -141,7 +158,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let phone = Arc::new(offline_phone(dir.path()).await);
         let (mut client, server) = UnixStream::pair().unwrap();
-        let served = tokio::spawn(connection(server, phone.clone(), CancellationToken::new()));
+        let served = tokio::spawn(connection(
+            server,
+            phone.clone(),
+            Addresses::default(),
+            CancellationToken::new(),
+        ));
         // The first never ends by itself; the answer to the second says that both were taken up.
         for method in ["event.next", "peer.list"] {
             let request = format!(r#"{{"jsonrpc":"2.0","id":"{method}","method":"{method}"}}"#);

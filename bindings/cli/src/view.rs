@@ -36,8 +36,37 @@ pub(crate) struct StatusView {
     pub(crate) peers: Vec<PeerView>,
     pub(crate) routes: u64,
     pub(crate) outbox: BTreeMap<String, u64>,
+    /// Of a running `up`.
+    #[serde(default)]
+    pub(crate) interfaces: InterfacesView,
     pub(crate) pid: u32,
     pub(crate) version: String,
+}
+
+/// Where the interfaces of the network's own daemon are served, with actual ports; null where not
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InterfacesView {
+    pub(crate) http: Option<String>,
+    pub(crate) rpc: Option<String>,
+    pub(crate) metrics: Option<String>,
+}
+
+impl InterfacesView {
+    pub(crate) fn new(addresses: threephone_servers::Addresses) -> Self {
+        let text = |address: Option<std::net::SocketAddr>| address.map(|a| a.to_string());
+        Self {
+            http: text(addresses.http),
+            rpc: text(addresses.rpc),
+            metrics: text(addresses.metrics),
+        }
+    }
+}
+
+/// `status --metrics`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MetricsView {
+    /// As Prometheus reads it.
+    pub(crate) text: String,
 }
 
 /// One line of `peer list`, and of `peers` in `status`

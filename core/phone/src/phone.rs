@@ -9,7 +9,7 @@ use threephone_delivery::Delivery;
 use threephone_mail::Mail;
 use threephone_messaging::Messaging;
 use threephone_node::ledger::Ledger;
-use threephone_node::{Node, NodeError, PeerAddress, PowerMode, PowerPolicy, Prefix};
+use threephone_node::{Node, NodeError, NodeMetrics, PeerAddress, PowerMode, PowerPolicy, Prefix};
 use threephone_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -146,6 +146,14 @@ impl Phone {
         })
     }
 
+    /// What the node counts: figures only.
+    ///
+    /// # Errors
+    /// [`PhoneError::Offline`] without a node.
+    pub async fn metrics(&self) -> Result<NodeMetrics, PhoneError> {
+        Ok(self.node()?.metrics().await)
+    }
+
     /// Remembered peers, and those in the node's table.
     pub async fn peers(&self) -> Result<Vec<Peer>, PhoneError> {
         let remembered = peer::list_peers(&self.store).await?;
@@ -269,7 +277,12 @@ impl Phone {
         told.await.unwrap_or(Err(PhoneError::Closed))
     }
 
-    fn node(&self) -> Result<&Arc<Node>, PhoneError> {
+    /// The node itself, for those who offer its own interfaces. What services send goes through
+    /// it too, so take nothing of the product's topic from it.
+    ///
+    /// # Errors
+    /// [`PhoneError::Offline`] without a node.
+    pub fn node(&self) -> Result<&Arc<Node>, PhoneError> {
         self.node.as_ref().ok_or(PhoneError::Offline)
     }
 }

@@ -7,10 +7,14 @@ use super::peer::peer_line;
 use crate::door::Door;
 use crate::error::CliError;
 use crate::print::one_line;
-use crate::view::StatusView;
+use crate::view::{MetricsView, StatusView};
 
-pub(super) async fn run(context: &Context) -> Result<(), CliError> {
+pub(super) async fn run(context: &Context, metrics: bool) -> Result<(), CliError> {
     let mut door = Door::daemon(&context.global).await?;
+    if metrics {
+        let page: MetricsView = door.call("metrics", ()).await?;
+        return context.format.print(&page, |page| page.text.trim_end().to_owned());
+    }
     let status: StatusView = door.call("status", ()).await?;
     context.format.print(&status, text)
 }
@@ -30,6 +34,16 @@ fn text(status: &StatusView) -> String {
         status.routes,
         or_nothing(&status.outbox.iter().map(|(s, n)| format!("{n} {s}")).collect::<Vec<_>>()),
     );
+    let interfaces = &status.interfaces;
+    for (name, address) in [
+        ("http api", &interfaces.http),
+        ("rpc api", &interfaces.rpc),
+        ("metrics", &interfaces.metrics),
+    ] {
+        if let Some(address) = address {
+            let _ = write!(text, "\n{name:<12}http://{address}");
+        }
+    }
     for peer in &status.peers {
         let _ = write!(text, "\npeer        {}", peer_line(peer));
     }

@@ -1,5 +1,7 @@
 //! `up`: the node and the services, until a signal.
 
+mod api;
+
 use std::sync::Arc;
 
 use threephone::{Network, NodeOptions, Phone, PhoneOptions, Purpose};
@@ -18,19 +20,23 @@ pub(super) async fn run(context: &Context, options: Up) -> Result<(), CliError> 
     // Before anything is opened: a signal that comes early must still close what was.
     let stop = stop_on_signal()?;
     let home = home(&context.global)?;
+    let apis = api::configure(&options.api)?;
     let phone = tokio::select! {
         phone = open(context, &options) => Arc::new(phone?),
         () = stop.cancelled() => return Ok(()),
     };
     let served = async {
+        let servers = api::start(&phone, apis).await?;
         let listener = socket::listen(&home)
             .map_err(|error| CliError::file(&home.control_socket(), &error))?;
-        let server = tokio::spawn(server::serve(listener, phone.clone(), stop.clone()));
+        let server =
+            tokio::spawn(server::serve(listener, phone.clone(), servers.addresses(), stop.clone()));
         let ready = ready(context, &phone);
         if ready.is_err() {
             stop.cancel();
         }
         stop.cancelled().await;
+        servers.close().await;
         let ended = server.await.map_err(CliError::failed);
         let _ = std::fs::remove_file(home.control_socket());
         ready.and(ended)

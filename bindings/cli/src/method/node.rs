@@ -10,7 +10,7 @@ use threephone::{Peer, Phone};
 
 use super::invalid;
 use crate::rpc::Failure;
-use crate::view::{PeerView, StatusView};
+use crate::view::{InterfacesView, MetricsView, PeerView, StatusView};
 
 pub(super) async fn status(phone: &Phone) -> Result<StatusView, Failure> {
     let status = phone.status().await?;
@@ -25,9 +25,14 @@ pub(super) async fn status(phone: &Phone) -> Result<StatusView, Failure> {
         peers: status.peers.iter().map(view).collect(),
         routes: u64::try_from(status.routes).unwrap_or(u64::MAX),
         outbox: outbox(&status.outbox),
+        interfaces: InterfacesView::default(),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").into(),
     })
+}
+
+pub(super) async fn metrics(phone: &Phone) -> Result<MetricsView, Failure> {
+    Ok(MetricsView { text: threephone_servers::prometheus::render(&phone.metrics().await?) })
 }
 
 fn outbox(counts: &OutboxCounts) -> BTreeMap<String, u64> {

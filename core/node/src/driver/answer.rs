@@ -71,7 +71,9 @@ impl Core {
                 drop(reply.send(removed.map(|_| ())));
             }
             Command::Peers { reply } => {
-                drop(reply.send(self.peers.statuses(|link| self.engine.link_cost(link), now)));
+                let cost_of = |link| self.engine.link_cost(link);
+                let remote_of = |link| self.links.get(&link).map(|link| link.remote);
+                drop(reply.send(self.peers.statuses(cost_of, remote_of, now)));
             }
             Command::Metrics { reply } => drop(reply.send(self.metrics(now))),
             Command::Routes { reply } => drop(reply.send(self.route_statuses())),
@@ -155,6 +157,7 @@ impl Core {
             prefix: route.prefix,
             key: route.key,
             next_hop: self.links.get(&route.link).map(|link| link.remote),
+            next_hop_local: self.links.get(&route.link).and_then(|link| link.local),
             router_id: route.router_id,
             metric: route.metric,
             seqno: route.seqno,

@@ -1,5 +1,6 @@
 //! What a node tells of itself: its peers, its routes, what happens, what went wrong.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::endpoint::{Endpoint, PeerAddress};
@@ -66,6 +67,8 @@ pub enum PeerState {
 pub struct PeerStatus {
     /// Where it is reached, as configured; of one that dialled us, where it is.
     pub endpoint: PeerAddress,
+    /// Where its link goes; none while there is no link.
+    pub remote: Option<Endpoint>,
     /// How it got there.
     pub kind: PeerKind,
     /// What its link is doing.
@@ -105,6 +108,8 @@ pub struct RouteStatus {
     pub key: PublicKey,
     /// The peer it goes through.
     pub next_hop: Option<Endpoint>,
+    /// Our own address on the way there, where the transport has one.
+    pub next_hop_local: Option<SocketAddr>,
     /// The life of that node which announced it.
     pub router_id: RouterId,
     /// Sum of link costs as the peer announced it, without that of the own link; 65535 is

@@ -1,0 +1,60 @@
+//! The HTTP API (spec 10.2).
+
+mod admin;
+mod message;
+mod topic;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use crate::api::Api;
+use crate::error::ApiError;
+
+/// The state of every handler.
+type Shared = axum::extract::State<Arc<Api>>;
+/// What a handler refuses: a status, and a text for people.
+struct Refused(StatusCode, String);
+
+pub(crate) fn router(api: Arc<Api>) -> Router {
+    let routes = admin::routes().merge(message::routes()).merge(topic::routes());
+    Router::new().nest("/api/v1", routes).with_state(api)
+}
+
+impl Refused {
+    fn bad_request(error: impl ToString) -> Self {
+        Self(StatusCode::BAD_REQUEST, error.to_string())
+    }
+}
+
+fn status(error: &ApiError) -> StatusCode {
+    match error {
+        ApiError::PeerExists => StatusCode::CONFLICT,
+        ApiError::UnknownPeer
+        | ApiError::UnknownKey
+        | ApiError::UnknownMessage
+        | ApiError::UnknownTopic
+        | ApiError::NoProxy => StatusCode::NOT_FOUND,
+        ApiError::ReservedTopic
+        | ApiError::NotIpv6
+        | ApiError::TopicTooLong(_)
+        | ApiError::Unsendable(_) => StatusCode::BAD_REQUEST,
+        ApiError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        ApiError::Refused(_) | ApiError::TooManyTopics => StatusCode::CONFLICT,
+        ApiError::Busy(_) | ApiError::Closing => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Self {
+        Self(status(&error), error.to_string())
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, self.1).into_response()
+    }
+}

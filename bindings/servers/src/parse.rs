@@ -1,0 +1,76 @@
+//! Texts that both interfaces read in the same way. Each gives nothing for what it cannot read;
+//! what that means to the caller is the interface's matter.
+
+use std::net::Ipv6Addr;
+
+use bytes::Bytes;
+use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use threephone_node::{MessageId, Prefix};
+
+/// Standard base64 with padding.
+pub(crate) fn base64(text: &str) -> Option<Bytes> {
+    BASE64.decode(text.as_bytes()).ok().map(Bytes::from)
+}
+
+/// Sixteen hexadecimal digits.
+pub(crate) fn message_id(text: &str) -> Option<MessageId> {
+    let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?;
+    bytes.try_into().ok().map(MessageId)
+}
+
+/// `address/length`, or one address. Only IPv6: no overlay address is another.
+pub(crate) fn prefix(text: &str) -> Option<Prefix> {
+    match text.parse::<Prefix>() {
+        Ok(prefix) => Some(prefix),
+        Err(_) => Prefix::new(text.parse::<Ipv6Addr>().ok()?, 128),
+    }
+}
+
+/// Bytes that are base64 in JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Base64(pub(crate) Bytes);
+
+impl<'de> Deserialize<'de> for Base64 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        base64(&text).map(Self).ok_or_else(|| serde::de::Error::custom("this is not base64"))
+    }
+}
+
+impl Serialize for Base64 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_sixteen_digits_of_either_case() {
+        assert_eq!(message_id("00000000000000fF"), Some(MessageId([0, 0, 0, 0, 0, 0, 0, 255])));
+        for text in ["", "00", "00000000000000ff0", "000000000000000g", "../../../../etc/"] {
+            assert_eq!(message_id(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn one_address_is_the_prefix_of_itself() {
+        assert_eq!(prefix("400::1").unwrap().to_string(), "400::1/128");
+        assert_eq!(prefix("400::1/64").unwrap().to_string(), "400::/64");
+        for text in ["", "1.2.3.4", "1.2.3.4/24", "400::/129", "all"] {
+            assert_eq!(prefix(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn base64_wants_its_padding() {
+        assert_eq!(base64("aGk="), Some(Bytes::from_static(b"hi")));
+        assert_eq!(base64(""), Some(Bytes::new()));
+        for text in ["aGk", "aGk= ", "a-_=", "\u{e9}"] {
+            assert_eq!(base64(text), None, "{text}");
+        }
+    }
+}
