@@ -1,5 +1,6 @@
 //! The core's answers to the calls of the handle.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use super::command::{Command, Handover, Patience, Reply, Taking};
@@ -10,7 +11,7 @@ use crate::engine::{QueryInfo, RouteInfo};
 use crate::message::{
     MessageId, MessageInfo, OutgoingMessage, ReceivedMessage, SendError, SendState,
 };
-use crate::node::{QueryStatus, RouteStatus};
+use crate::node::{PeerStatus, QueryStatus, RouteStatus};
 
 impl Core {
     pub(super) fn handle_command(&mut self, command: Command, now: Instant) {
@@ -71,9 +72,7 @@ impl Core {
                 drop(reply.send(removed.map(|_| ())));
             }
             Command::Peers { reply } => {
-                let cost_of = |link| self.engine.link_cost(link);
-                let remote_of = |link| self.links.get(&link).map(|link| link.remote);
-                drop(reply.send(self.peers.statuses(cost_of, remote_of, now)));
+                drop(reply.send(self.peer_statuses(now)));
             }
             Command::Metrics { reply } => drop(reply.send(self.metrics(now))),
             Command::Routes { reply } => drop(reply.send(self.route_statuses())),
@@ -150,6 +149,16 @@ impl Core {
         let waiting = self.waiting.entry(id).or_default();
         waiting.retain(|reply| !reply.is_closed());
         waiting.push(reply);
+    }
+
+    fn peer_statuses(&self, now: Instant) -> Vec<PeerStatus> {
+        let mut statuses = self.peers.statuses(|link| self.engine.link_cost(link), now);
+        let remotes: HashMap<_, _> =
+            self.links.values().map(|link| (&link.peer, link.remote)).collect();
+        for status in &mut statuses {
+            status.remote = remotes.get(&status.endpoint).copied();
+        }
+        statuses
     }
 
     fn route_statuses(&self) -> Vec<RouteStatus> {

@@ -68,7 +68,7 @@ fn add(totals: &mut LinkCounters, now: &LinkCounters, before: &LinkCounters) {
 impl Core {
     pub(super) fn metrics(&self, now: Instant) -> NodeMetrics {
         let mut peers: Vec<PeerCount> = Vec::new();
-        for peer in self.peers.statuses(|_| None, |_| None, now) {
+        for peer in self.peers.statuses(|_| None, now) {
             let same = |row: &&mut PeerCount| (row.kind, row.state) == (peer.kind, peer.state);
             match peers.iter_mut().find(same) {
                 Some(row) => row.count += 1,

@@ -6,15 +6,14 @@ use std::time::{Duration, Instant};
 use super::Peers;
 use super::entry::{Peer, State};
 use crate::LinkId;
-use crate::endpoint::{Endpoint, PeerAddress};
+use crate::endpoint::PeerAddress;
 use crate::node::{PeerState, PeerStatus};
 
 impl Peers {
-    /// The table, sorted by endpoint; `cost_of` and `remote_of` tell of a link.
+    /// The table, sorted by endpoint; `cost_of` gives the cost of a link.
     pub(crate) fn statuses(
         &self,
         cost_of: impl Fn(LinkId) -> Option<u16>,
-        remote_of: impl Fn(LinkId) -> Option<Endpoint>,
         now: Instant,
     ) -> Vec<PeerStatus> {
         let status = |(endpoint, peer): (&PeerAddress, &Peer)| {
@@ -22,7 +21,7 @@ impl Peers {
             let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
             PeerStatus {
                 endpoint: endpoint.clone(),
-                remote: peer.state.link().and_then(&remote_of),
+                remote: None, // the table does not know links
                 kind: peer.kind,
                 state: match peer.state {
                     State::Waiting { .. } => PeerState::Dead,
