@@ -7,6 +7,7 @@
 //! the sender which nodes can be reached, and the receiver which node a packet really came from.
 
 mod load;
+mod counters;
 mod policy;
 mod receiver;
 mod sender;
@@ -20,9 +21,11 @@ use std::time::Instant;
 use threephone_address::Target;
 
 pub use self::load::BusLoad;
+pub use self::counters::BusCounters;
 pub use self::policy::{TopicAction, TopicPolicy, TopicPolicyError, TopicRule};
 pub(crate) use self::receiver::{Origin, Receiver, Wanted};
 pub(crate) use self::sender::{Draft, Event, Route, Sender};
+pub(crate) use self::split::range;
 use crate::PublicKey;
 use crate::message::{Progress, SendState};
 use crate::wire::message::MessagePacket;

@@ -18,7 +18,9 @@ use rand_core::SeedableRng;
 use threephone_address::Target;
 
 pub use self::action::{Action, Class, CloseReason};
-use crate::bus::{BusLoad, Draft, Info, Receiver, Route, Sender, TopicPolicy, Wanted};
+use crate::bus::{
+    BusCounters, BusLoad, Draft, Info, Receiver, Route, Sender, TopicPolicy, Wanted,
+};
 pub use crate::data::DataCounters;
 use crate::data::DataPlane;
 use crate::identity::{RouterId, SecretKey};
@@ -370,6 +372,14 @@ impl Engine {
     fn note_taken(&mut self, message: &ReceivedMessage) {
         self.messages.taken += 1;
         self.messages.taken_bytes += message.payload.len() as u64;
+    }
+
+    /// What the message bus has done and holds.
+    pub fn bus_counters(&self) -> BusCounters {
+        let mut counters = BusCounters::default();
+        self.sender.count(&mut counters);
+        self.receiver.count(&mut counters);
+        counters
     }
 
     fn touch(&mut self, now: Instant) {

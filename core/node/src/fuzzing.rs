@@ -3,7 +3,11 @@
 //! Each function panics when a property is broken. They are driven by cargo-fuzz where a nightly
 //! compiler is at hand, and replayed over `fixtures/fuzz` by a plain test everywhere.
 
+mod bus;
+
 use bytes::{Bytes, BytesMut};
+
+pub use self::bus::bus;
 
 use crate::wire::control::Tlv;
 use crate::wire::frame::{Decoder, FrameError, Packet};

@@ -21,7 +21,7 @@ pub mod router;
 pub mod seal;
 pub mod wire;
 
-pub use bus::{BusLoad, TopicAction, TopicPolicy, TopicPolicyError, TopicRule};
+pub use bus::{BusCounters, BusLoad, TopicAction, TopicPolicy, TopicPolicyError, TopicRule};
 pub use driver::transport::MemoryNetwork;
 pub use endpoint::{Endpoint, EndpointError, PeerAddress, PeerAddressError, Place, Scheme};
 pub use identity::{KeyFileError, RouterId, SecretKey, SharedSecret};

@@ -17,7 +17,7 @@ pub use self::status::{
     NodeError, NodeEvent, PeerKind, PeerState, PeerStatus, QueryStatus, RouteStatus,
 };
 pub use self::stream::{Events, Subscription};
-use crate::bus::TopicPolicy;
+use crate::bus::{BusCounters, TopicPolicy};
 use crate::discovery::{Beacon, Hearing};
 use crate::driver::command::{
     COMMANDS, Command, Handover, INPUTS, Patience, ReleaseGuard, Released, Taking,
@@ -302,6 +302,11 @@ impl Node {
     /// What is known of an outgoing message; none when it is forgotten or never was.
     pub async fn message_info(&self, id: MessageId) -> Option<MessageInfo> {
         self.ask(|reply| Command::Info { id, reply }).await.flatten()
+    }
+
+    /// What the message bus has done and holds; zeros once the node is closed.
+    pub async fn bus_counters(&self) -> BusCounters {
+        self.ask(|reply| Command::BusCounters { reply }).await.unwrap_or_default()
     }
 
     /// Who may send on which topic; the default once the node is closed.

@@ -220,6 +220,26 @@ async fn the_service_behind_a_topic_answers_and_without_one_the_message_waits() 
     close([ann, ben]).await;
 }
 
+/// Spec section 8, known weakness: an older node reads the answer of a service without a limit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_service_holds_up_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("silent");
+    let _silent = UnixListener::bind(&path).unwrap(); // takes connections and never answers
+    let sources = vec!["400::/7".parse().unwrap()];
+    let rule = TopicRule { sources, forward_socket: Some(path) };
+    let (ann, ben) = pair(rules(TopicAction::Accept, &[("silent", rule)])).await;
+    for _ in 0..100 {
+        ben.send_draft(draft(&ann, "silent", "well?")).await.unwrap();
+    }
+    ben.send_draft(draft(&ann, "other", "hello")).await.unwrap();
+    let filter = TopicFilter::Is("other".into());
+    assert_eq!(ann.receive(filter, LONG).await.unwrap().payload, "hello");
+    let counters = ann.bus_counters().await;
+    assert!(counters.completed > 16 && counters.ready > 0, "{counters:?}");
+    close([ann, ben]).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_of_a_closed_node_answer() {
     let ann = start(1, TopicPolicy::default(), &[]).await;

@@ -51,6 +51,19 @@ fn the_message_corpus_breaks_no_property() {
     replay("message", fuzzing::message);
 }
 
+#[test]
+fn the_bus_corpus_breaks_no_property() {
+    for (path, input) in corpus("bus") {
+        println!("{}", path.display());
+        fuzzing::bus(&input);
+        for position in 0..input.len() {
+            let mut changed = input.clone();
+            changed[position] ^= 0x1f;
+            fuzzing::bus(&changed);
+        }
+    }
+}
+
 /// Something that looks like a control packet, so that random bytes reach the TLVs.
 fn control_like() -> impl Strategy<Value = Vec<u8>> {
     let tlv = (prop_oneof![Just(4), Just(5), 8..=10_u8, any::<u8>()], vec(any::<u8>(), 0..80));
@@ -73,6 +86,11 @@ proptest! {
         fuzzing::frame(&bytes);
         fuzzing::tlv(&bytes);
         fuzzing::message(&bytes);
+    }
+
+    #[test]
+    fn random_programs_break_no_property_of_the_bus(program in vec(any::<u8>(), 0..400)) {
+        fuzzing::bus(&program);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use self::completed::Completed;
 use self::pending::Pending;
 use self::ready::Ready;
 pub(crate) use self::ready::Wanted;
-use super::{Outgoing, TopicPolicy};
+use super::{BusCounters, Outgoing, TopicPolicy};
 use crate::PublicKey;
 use crate::data::subnet_bits;
 use crate::limits::BusLimits;
@@ -80,6 +80,8 @@ pub(crate) struct Receiver {
     requests: HashSet<Key>,
     /// Whole replies to those.
     replies: VecDeque<ReceivedMessage>,
+    /// Only what is counted since the start.
+    counters: BusCounters,
     news: VecDeque<Bytes>,
     out: VecDeque<Outgoing>,
 }
@@ -98,6 +100,7 @@ impl Receiver {
             policy: TopicPolicy::default(),
             requests: HashSet::new(),
             replies: VecDeque::new(),
+            counters: BusCounters::default(),
             news: VecDeque::new(),
             out: VecDeque::new(),
         }
@@ -145,6 +148,7 @@ impl Receiver {
             self.completed.remove(&key);
         }
         let repeated = !self.pending.contains_key(&key) && self.completed.renew(&key, now);
+        self.counters.repeated = self.counters.repeated.saturating_add(repeated.into());
         match packet.body {
             MessageBody::Init { length, topic, reply } => {
                 let topic_length = topic.len() as u8; // as decoded, from one byte
@@ -229,6 +233,21 @@ impl Receiver {
         self.ready.load()
     }
 
+    /// Adds what this side counts.
+    pub(crate) fn count(&self, counters: &mut BusCounters) {
+        let own = &self.counters;
+        counters.completed = own.completed;
+        counters.refused_by_policy = own.refused_by_policy;
+        counters.refused_as_too_large = own.refused_as_too_large;
+        counters.refused_without_room = own.refused_without_room;
+        counters.repeated = own.repeated;
+        counters.pending = self.pending.len() as u64;
+        counters.pending_bytes = self.pending_bytes as u64;
+        (counters.ready, counters.ready_bytes) = self.ready.held();
+        counters.blocked = self.blocked.len() as u64;
+        counters.remembered = self.completed.held() as u64;
+    }
+
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.aging.front().map(|(at, _)| *at)
     }
@@ -255,11 +274,13 @@ impl Receiver {
         now: Instant,
     ) -> bool {
         if length > self.limits.message_bytes as u64 {
+            tally(&mut self.counters.refused_as_too_large);
             return false;
         }
         // Only what somebody waits for is beyond the policy: a flag alone opens no door.
         let is_awaited = reply && self.requests.contains(&key);
         if !is_awaited && !self.policy.allows(&topic, origin.source) {
+            tally(&mut self.counters.refused_by_policy);
             return false;
         }
         if let Some(pending) = self.pending.get(&key) {
@@ -269,10 +290,12 @@ impl Receiver {
             self.forget_pending(key);
         }
         if self.pending.len() >= self.limits.pending && !self.make_room(key.0) {
+            tally(&mut self.counters.refused_without_room);
             return false;
         }
         let source = self.sources.entry(key.0).or_default();
         if source.pending >= self.limits.pending_per_source {
+            tally(&mut self.counters.refused_without_room);
             return false;
         }
         source.pending = source.pending.saturating_add(1);
@@ -390,6 +413,7 @@ impl Receiver {
         };
         self.forget_pending(key);
         self.completed.insert(key, now);
+        tally(&mut self.counters.completed);
         if is_awaited {
             self.requests.remove(&key);
             self.replies.push_back(message);
@@ -455,4 +479,8 @@ impl Receiver {
             packet: MessagePacket { id, body },
         });
     }
+}
+
+fn tally(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
 }

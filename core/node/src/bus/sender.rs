@@ -31,7 +31,7 @@ use self::ended::Ended;
 use self::flow::Flow;
 pub(crate) use self::flow::Route;
 use self::outgoing::{Due, Message};
-use super::{Info, Outgoing};
+use super::{BusCounters, Info, Outgoing};
 use crate::data::subnet_bits;
 use crate::limits::BusLimits;
 use crate::message::{SendError, SendState};
@@ -84,6 +84,8 @@ pub(crate) struct Sender {
     /// When each message is given up.
     expiry: BTreeSet<(Instant, MessageId)>,
     ended: Ended,
+    /// Only what is counted since the start.
+    counters: BusCounters,
     out: VecDeque<Outgoing>,
     events: VecDeque<Event>,
 }
@@ -93,6 +95,7 @@ impl Sender {
         Self {
             ended: Ended::new(limits.ended),
             limits,
+            counters: BusCounters::default(),
             random,
             messages: HashMap::new(),
             bytes: 0,
@@ -135,6 +138,7 @@ impl Sender {
         let destination = draft.to.address();
         let subnet = subnet_bits(destination);
         self.bytes += length;
+        self.counters.accepted += 1;
         let topic = draft.topic.clone();
         let message = Message::new(draft, now);
         self.expiry.insert((message.expires, id));
@@ -199,6 +203,18 @@ impl Sender {
             }
             Route::None => self.search(subnet, now),
         }
+    }
+
+    /// Adds what this side counts.
+    pub(crate) fn count(&self, counters: &mut BusCounters) {
+        let own = &self.counters;
+        counters.accepted = own.accepted;
+        counters.delivered = own.delivered;
+        counters.aborted = own.aborted;
+        counters.chunks_sent = own.chunks_sent;
+        counters.chunks_repeated = own.chunks_repeated;
+        counters.outgoing = self.messages.len() as u64;
+        counters.outgoing_bytes = self.bytes as u64;
     }
 
     /// The next packet to send.
@@ -313,6 +329,10 @@ impl Sender {
 
     fn end(&mut self, id: MessageId, state: SendState, now: Instant) {
         let Some(message) = self.messages.remove(&id) else { return };
+        match state {
+            SendState::Aborted => self.counters.aborted += 1,
+            _ => self.counters.delivered += 1,
+        }
         self.expiry.remove(&(message.expires, id));
         let length = message.payload.len();
         self.bytes = self.bytes.saturating_sub(length);

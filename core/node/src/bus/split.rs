@@ -14,7 +14,7 @@ pub(super) fn count(length: usize) -> usize {
 }
 
 /// The bytes of chunk `index` of `count`.
-pub(super) fn range(length: usize, count: usize, index: usize) -> Range<usize> {
+pub(crate) fn range(length: usize, count: usize, index: usize) -> Range<usize> {
     let bound = |part: usize| {
         let product = part as u128 * length as u128;
         product.checked_div(count as u128).map_or(0, |bound| bound as usize)

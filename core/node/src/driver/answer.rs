@@ -30,6 +30,7 @@ impl Core {
                 drop(reply.send(self.engine.reply(to, id, payload, now)));
             }
             Command::Info { id, reply } => drop(reply.send(self.message_info(id))),
+            Command::BusCounters { reply } => drop(reply.send(self.engine.bus_counters())),
             Command::Policy { reply } => drop(reply.send(TopicPolicy::clone(&self.policy))),
             Command::SetPolicy { policy, reply } => {
                 self.engine.set_topic_policy(policy.clone());

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::transport::Connection;
 use crate::LinkId;
-use crate::bus::TopicPolicy;
+use crate::bus::{BusCounters, TopicPolicy};
 use crate::discovery::Heard;
 use crate::endpoint::PeerAddress;
 use crate::ledger::Ledger;
@@ -50,6 +50,9 @@ pub(crate) enum Command {
     Info {
         id: MessageId,
         reply: Reply<Option<MessageInfo>>,
+    },
+    BusCounters {
+        reply: Reply<BusCounters>,
     },
     Policy {
         reply: Reply<TopicPolicy>,

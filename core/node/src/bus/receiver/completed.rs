@@ -112,7 +112,6 @@ impl Completed {
     }
 
     /// Ids held, with what their keeping costs.
-    #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.held
     }

@@ -43,6 +43,11 @@ impl Ready {
         self.count < most && fits
     }
 
+    /// Messages and their bytes.
+    pub(super) fn held(&self) -> (u64, u64) {
+        (self.count as u64, self.bytes as u64)
+    }
+
     pub(super) fn push(&mut self, message: ReceivedMessage) {
         self.count = self.count.saturating_add(1);
         self.bytes = self.bytes.saturating_add(message.payload.len());

@@ -155,7 +155,8 @@ impl Message {
         self.has_begun() && chunks == self.count as u64 && *hash == self.hash
     }
 
-    /// Sends up to `most` chunks, as many as the path takes, and what belongs around them.
+    /// Sends up to `most` chunks, as many as the path takes, and what belongs around them. Gives how
+    /// many chunks those were, and how many of them for another time.
     pub(super) fn write(
         &mut self,
         id: MessageId,
@@ -163,7 +164,8 @@ impl Message {
         flow: &mut Flow,
         out: &mut VecDeque<Outgoing>,
         now: Instant,
-    ) {
+    ) -> (u64, u64) {
+        let mut counts = (0, 0);
         if self.init.is_none() {
             self.init = Some(now);
             self.chunks = vec![UNSENT; self.count];
@@ -172,18 +174,20 @@ impl Message {
         }
         self.deadline = now + flow.path.timeout(self.repeats);
         if self.awaits_init_ack() {
-            return;
+            return counts;
         }
         for _ in 0..most {
             if !flow.path.has_room() || flow.path.next_send(now).is_some() {
                 break;
             }
             let Some(index) = self.next_chunk() else { break };
-            self.write_chunk(id, index, flow, out, now);
+            counts.0 += 1;
+            counts.1 += u64::from(self.write_chunk(id, index, flow, out, now));
         }
         if self.done_due && self.next >= self.count && self.lost.is_empty() {
             self.write_done(id, out);
         }
+        counts
     }
 
     fn next_chunk(&mut self) -> Option<usize> {
@@ -198,6 +202,7 @@ impl Message {
         })
     }
 
+    /// Whether it was sent before.
     fn write_chunk(
         &mut self,
         id: MessageId,
@@ -205,10 +210,11 @@ impl Message {
         flow: &mut Flow,
         out: &mut VecDeque<Outgoing>,
         now: Instant,
-    ) {
-        let Some(chunk) = self.chunks.get_mut(index) else { return };
+    ) -> bool {
+        let Some(chunk) = self.chunks.get_mut(index) else { return false };
         self.sequence += 1;
         chunk.was_repeated = chunk.state == ChunkState::Lost || index < self.sent_before;
+        let was_repeated = chunk.was_repeated;
         chunk.state = ChunkState::Flying;
         chunk.sequence = self.sequence;
         chunk.stamp = Some(flow.path.sent(self.cost, now));
@@ -217,6 +223,7 @@ impl Message {
         let range = split::range(self.payload.len(), self.count, index);
         let (index, offset) = (index as u64, range.start as u64);
         self.push(id, MessageBody::Chunk { index, offset, data: self.payload.slice(range) }, out);
+        was_repeated
     }
 
     fn write_done(&mut self, id: MessageId, out: &mut VecDeque<Outgoing>) {

@@ -48,7 +48,9 @@ impl Sender {
             flow.ready.pop_front();
             let Some(message) = self.messages.get_mut(&id) else { continue };
             message.is_ready = false;
-            message.write(id, QUANTUM, flow, &mut self.out, now);
+            let (sent, repeated) = message.write(id, QUANTUM, flow, &mut self.out, now);
+            self.counters.chunks_sent += sent;
+            self.counters.chunks_repeated += repeated;
             if message.has_unsent() {
                 flow.make_ready(id, &mut message.is_ready);
             }
