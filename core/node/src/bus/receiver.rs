@@ -463,6 +463,10 @@ impl Receiver {
             source.pending_bytes = source.pending_bytes.saturating_sub(cost);
         }
         self.drop_idle(key.0);
+        // What has ended needs no timer.
+        while self.aging.front().is_some_and(|(_, key)| !self.pending.contains_key(key)) {
+            self.aging.pop_front();
+        }
     }
 
     fn drop_idle(&mut self, subnet: u64) {

@@ -260,7 +260,7 @@ impl Sender {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let expiry = self.expiry.first().map(|(at, _)| *at);
-        [timer, expiry, self.ended.poll_timeout()].into_iter().flatten().min()
+        [timer, expiry].into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
@@ -347,6 +347,7 @@ impl Sender {
             self.flows.remove(&message.subnet);
         }
         self.sweep(message.subnet);
+        self.ended.expire(now);
         self.ended.insert(id, message.info(state), message.subnet, now);
         self.events.push_back(Event::State { id, state });
     }
@@ -355,6 +356,12 @@ impl Sender {
     /// costs little for each.
     fn sweep(&mut self, subnet: u64) {
         let messages = &self.messages;
+        // A timer of what has ended wakes nobody.
+        let is_stale =
+            |timer: Timer| matches!(timer, Timer::Message(id) if !messages.contains_key(&id));
+        while self.timers.peek().is_some_and(|Reverse((_, timer))| is_stale(*timer)) {
+            self.timers.pop();
+        }
         if let Some(flow) = self.flows.get_mut(&subnet)
             && flow.waiting.len() > flow.messages * 2 + 64
         {

@@ -344,6 +344,17 @@ fn a_receiver_without_room_is_asked_rarely() {
     assert!(world.sent < 500, "{} packets in five minutes", world.sent);
 }
 
+#[test]
+fn when_all_is_said_nothing_wakes_up_any_more() {
+    let mut world = World::new(1, CLEAN);
+    for salt in 0..50 {
+        world.send(payload(3000, salt));
+    }
+    world.run(50);
+    while world.step(Duration::from_secs(1)) {}
+    assert_eq!((world.sender.poll_timeout(), world.receiver.poll_timeout()), (None, None));
+}
+
 /// A message that starts over while the window is full has no turn before its deadline.
 #[test]
 fn a_deadline_that_passes_before_a_message_had_its_turn_does_not_stop_the_clock() {

@@ -52,10 +52,7 @@ impl Ended {
         }
     }
 
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.aging.front().map(|(at, _)| *at)
-    }
-
+    /// No timer of its own: what is remembered for longer costs nothing more.
     pub(super) fn expire(&mut self, now: Instant) {
         while let Some((_, id)) = self.aging.pop_front_if(|(at, _)| *at <= now) {
             self.infos.remove(&id);

@@ -214,7 +214,8 @@ fn without_done_ack(takes: bool) -> (SendState, usize, usize) {
                 world.sender.handle(BEN, &packet, world.now);
             }
         }
-        world.now = world.now.max(world.sender.poll_timeout().unwrap());
+        let Some(next) = world.sender.poll_timeout() else { break };
+        world.now = world.now.max(next);
         world.sender.handle_timeout(world.now);
     }
     (world.sender.state(id).unwrap(), old.delivered[&id].0, packets)
