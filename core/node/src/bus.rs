@@ -6,8 +6,8 @@
 //! doubled and out of order. They do not know about routes, keys or sealing: whoever runs them tells
 //! the sender which nodes can be reached, and the receiver which node a packet really came from.
 
-mod load;
 mod counters;
+mod load;
 mod policy;
 mod receiver;
 mod sender;
@@ -20,8 +20,8 @@ use std::time::Instant;
 
 use threephone_address::Target;
 
-pub use self::load::BusLoad;
 pub use self::counters::BusCounters;
+pub use self::load::BusLoad;
 pub use self::policy::{TopicAction, TopicPolicy, TopicPolicyError, TopicRule};
 pub(crate) use self::receiver::{Origin, Receiver, Wanted};
 pub(crate) use self::sender::{Draft, Event, Route, Sender};

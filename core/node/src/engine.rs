@@ -18,9 +18,7 @@ use rand_core::SeedableRng;
 use threephone_address::Target;
 
 pub use self::action::{Action, Class, CloseReason};
-use crate::bus::{
-    BusCounters, BusLoad, Draft, Info, Receiver, Route, Sender, TopicPolicy, Wanted,
-};
+use crate::bus::{BusCounters, BusLoad, Draft, Info, Receiver, Route, Sender, TopicPolicy, Wanted};
 pub use crate::data::DataCounters;
 use crate::data::DataPlane;
 use crate::identity::{RouterId, SecretKey};
