@@ -25,6 +25,8 @@ pub(crate) struct Args {
 pub(crate) enum Part {
     /// Messages between nodes
     Bus,
+    /// Messages between nodes, through the HTTP API of each
+    Http,
     /// One very large message
     Bulk,
     /// Many short messages

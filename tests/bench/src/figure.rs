@@ -28,7 +28,10 @@ pub(crate) struct Figure {
 
 const OURS: &str = "3Phone";
 const SIMULATED: &str = "3Phone, simulated";
+const OURS_HTTP: &str = "3Phone, over HTTP";
 const STOCK: &str = "stock, over HTTP";
+const API_TCP: &str = "HTTP APIs, 100 bytes, TCP";
+const API_QUIC: &str = "HTTP APIs, 100 bytes, QUIC";
 const DIRECT: &str = "bus, 100 bytes";
 const ROUTED: &str = "bus, 100 bytes, one router between";
 const BULK: &str = "bus, 1,000,000 bytes";
@@ -41,6 +44,14 @@ const fn figure(what: &'static str, who: &'static str, unit: &'static str, must:
 pub(crate) const BUS: Figure = figure(DIRECT, OURS, "ms", Must::AtMost(2.0));
 /// The same between stock daemons.
 pub(crate) const BUS_STOCK: Figure = figure(DIRECT, STOCK, "ms", Must::Nothing);
+/// A short message through the HTTP API of each side, over TCP.
+pub(crate) const API: Figure = figure(API_TCP, OURS_HTTP, "ms", Must::AtMost(2.0));
+/// The same between stock daemons.
+pub(crate) const API_STOCK: Figure = figure(API_TCP, STOCK, "ms", Must::Nothing);
+/// The same over QUIC.
+pub(crate) const API_OVER_QUIC: Figure = figure(API_QUIC, OURS_HTTP, "ms", Must::AtMost(3.0));
+/// The same between stock daemons.
+pub(crate) const API_OVER_QUIC_STOCK: Figure = figure(API_QUIC, STOCK, "ms", Must::Nothing);
 /// A short message over two links.
 pub(crate) const ROUTER: Figure = figure(ROUTED, OURS, "ms", Must::AtMost(3.0));
 /// The same between our nodes over a stock router.

@@ -8,6 +8,7 @@ mod args;
 mod bus;
 mod chat;
 mod figure;
+mod http;
 mod messages;
 mod phone;
 mod report;
@@ -49,7 +50,7 @@ async fn measure(args: &Args, report: &mut Report) -> Result<(), Error> {
         progress("this is a debug build: the figures say nothing, run it with --release");
     }
     let stock = stock::is_there();
-    if !stock && args.takes(Part::Bus) {
+    if !stock && (args.takes(Part::Bus) || args.takes(Part::Http)) {
         progress("MYCELIUM_BIN names no stock daemon: only our own nodes are measured");
     }
     for run in 1..=args.runs {
@@ -61,6 +62,10 @@ async fn measure(args: &Args, report: &mut Report) -> Result<(), Error> {
                 bus::measure_through_stock(report).await?;
                 tokio::task::block_in_place(|| stock::measure(report))?;
             }
+        }
+        if args.takes(Part::Http) {
+            progress(&format!("run {run} of {}: bus, through HTTP", args.runs));
+            http::measure(report).await?;
         }
         if args.takes(Part::Bulk) {
             progress(&format!("run {run} of {}: bus, one very large message", args.runs));
