@@ -84,8 +84,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Up {
-    /// Accept peers here, e.g. tcp://[::]:9651; port 0 takes a free one (see `status`);
-    /// without any the node only dials [may be repeated]
+    /// Accept peers here, e.g. tcp://[::]:9651 or quic://[::]:9651; port 0 takes a free one (see
+    /// `status`); without any the node only dials [may be repeated]
     #[arg(long, value_name = "ENDPOINT")]
     pub(crate) listen: Vec<Endpoint>,
     /// Connect to this peer, and again whenever the link is lost [may be repeated]
@@ -94,6 +94,14 @@ pub(crate) struct Up {
     /// Several ways to one peer are written with commas between them; one of them is used.
     #[arg(long, value_name = "PEER")]
     pub(crate) peer: Vec<PeerAddress>,
+    /// Belong to the private network of this name, 2 to 64 bytes; whoever watches sees it
+    ///
+    /// Links over TCP are then TLS 1.3 with the network's key, and there are no QUIC links.
+    #[arg(long, value_name = "NAME", requires = "network_key_file")]
+    pub(crate) network_name: Option<String>,
+    /// The key of that network: a file of 32 bytes, e.g. from `head -c 32 /dev/urandom`
+    #[arg(long, value_name = "FILE", requires = "network_name")]
+    pub(crate) network_key_file: Option<PathBuf>,
     /// Do not look for peers on the local network
     #[arg(long)]
     pub(crate) no_discovery: bool,

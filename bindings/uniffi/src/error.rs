@@ -167,6 +167,7 @@ impl From<NodeError> for PhoneError {
             NodeError::UnknownPeer(_) => Self::NotFound,
             NodeError::TooManyPeers(limit) => Self::TooMany { limit: count(limit) },
             NodeError::Closed => Self::Closed,
+            NodeError::NotDiallable { .. } => Self::invalid("endpoint", &error),
             NodeError::Transport(_) => Self::internal("transport", &error),
             NodeError::Random(_) => Self::internal("random", &error),
         }

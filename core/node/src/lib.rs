@@ -16,6 +16,7 @@ pub mod metrics;
 mod node;
 mod power;
 mod prefix;
+mod private_network;
 mod public;
 pub mod router;
 pub mod seal;
@@ -36,6 +37,7 @@ pub use node::{
 };
 pub use power::{PowerMode, PowerPolicy};
 pub use prefix::{Prefix, PrefixError};
+pub use private_network::{PrivateNetwork, PrivateNetworkError};
 pub use public::public_peers;
 pub use threephone_address::{PublicKey, Target, in_overlay, same_subnet, subnet};
 

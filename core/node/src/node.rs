@@ -27,7 +27,7 @@ use crate::driver::discovery::{self, Order};
 use crate::driver::listener;
 use crate::driver::manners::Beacons;
 use crate::driver::peer::Peers;
-use crate::driver::transport::{Arrivals, MemoryNetwork, Transports};
+use crate::driver::transport::{Arrivals, MemoryNetwork, TransportConfig, Transports};
 use crate::endpoint::{Endpoint, PeerAddress};
 use crate::engine::{Engine, EngineConfig};
 use crate::identity::{RouterId, SecretKey};
@@ -39,6 +39,7 @@ use crate::message::{
 use crate::metrics::NodeMetrics;
 use crate::power::{Power, PowerMode, PowerPolicy};
 use crate::prefix::Prefix;
+use crate::private_network::PrivateNetwork;
 use crate::router::RouterCounters;
 
 /// Events a slow reader may be behind; they are small, and a reader that far behind does better to
@@ -65,6 +66,11 @@ pub struct NodeConfig {
     pub limits: Limits,
     /// Who may send messages on which topic; by default anybody on any.
     pub topic_policy: TopicPolicy,
+    /// The network of one's own that it belongs to: then links over TCP are TLS with the network's
+    /// key, there are no QUIC links, and nobody else gets in.
+    pub private_network: Option<PrivateNetwork>,
+    /// Whether vsock links are allowed beside a private network, whose key does not protect them.
+    pub plain_vsock: bool,
     /// For tests: where [`Endpoint::Memory`] leads.
     pub memory: MemoryNetwork,
 }
@@ -81,6 +87,8 @@ impl NodeConfig {
             discovery: None,
             limits: Limits::default(),
             topic_policy: TopicPolicy::default(),
+            private_network: None,
+            plain_vsock: false,
             memory: MemoryNetwork::new(),
         }
     }
@@ -122,9 +130,13 @@ impl Node {
         let (policy, limit) = (config.topic_policy, limits.bus.message_bytes);
         let mut engine = Engine::new(EngineConfig { secret, router_random, seed, limits }, now);
         engine.set_topic_policy(policy.clone());
-        let name = RouterId::new(key, router_random).to_string();
-        let transports = Transports::new(&name, config.memory).map_err(NodeError::Transport)?;
-        let transports = Arc::new(transports);
+        let transports = Transports::new(TransportConfig {
+            name: RouterId::new(key, router_random).to_string(),
+            private_network: config.private_network,
+            plain_vsock: config.plain_vsock,
+            memory: config.memory,
+        });
+        let transports = Arc::new(transports.map_err(NodeError::Transport)?);
         let (listeners, listening) = listener::open_all(&transports, &config.listen)?;
         // From here on nothing can fail.
         let (commands, command_inlet) = mpsc::channel(COMMANDS);
@@ -444,7 +456,7 @@ impl Drop for Node {
 /// The port to name in beacons: of a listener that takes TCP connections from the local network.
 fn beacon_port(listening: &[Endpoint]) -> Option<u16> {
     listening.iter().find_map(|endpoint| match endpoint {
-        Endpoint::Tcp(address) if matches!(address.ip(), IpAddr::V6(ip) if ip.is_unspecified()) => {
+        Endpoint::Tcp(address) | Endpoint::Tls(address) if matches!(address.ip(), IpAddr::V6(ip) if ip.is_unspecified()) => {
             Some(address.port())
         }
         _ => None,

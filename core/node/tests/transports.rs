@@ -2,10 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // tests panic and tell
 
 mod transports {
+    #[cfg(feature = "private-network")]
+    mod private;
     pub(crate) mod suite;
 }
 
-use threephone_node::{Endpoint, MemoryNetwork, NodeEvent, SecretKey};
+#[cfg(feature = "private-network")]
+use threephone_node::PrivateNetwork;
+use threephone_node::{Endpoint, MemoryNetwork, NodeConfig, NodeError, NodeEvent, SecretKey};
 
 use self::transports::suite::{self, LONG, Setup};
 
@@ -51,6 +55,15 @@ suite!(tcp, plain("tcp://127.0.0.1:0"));
 suite!(quic, plain("quic://127.0.0.1:0"));
 suite!(quic_ipv6, plain("quic://[::1]:0"));
 suite!(memory_links, memory());
+#[cfg(feature = "private-network")]
+suite!(tls, private("tcp://127.0.0.1:0"));
+
+#[cfg(feature = "private-network")]
+fn private(listen: &str) -> Setup {
+    let mut setup = plain(listen);
+    setup.private_network = Some(PrivateNetwork::new("testnet", [7; 32]).unwrap());
+    setup
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_place_that_is_not_there_is_passed_over_for_one_that_is() {
@@ -206,4 +219,39 @@ async fn control_gets_through_beside_a_flood_of_datagrams() {
         answered = tokio::time::timeout(LONG, answers) => answered.expect("Hellos are answered"),
     }
     suite::close([ann]).await;
+}
+
+#[tokio::test]
+async fn a_tls_peer_outside_a_private_network_is_refused_with_what_to_do() {
+    let setup = plain("tcp://127.0.0.1:0");
+    let ann = suite::start(1, &setup, false, vec![]).await;
+    let peer: threephone_node::PeerAddress = "tls://router.example:1".parse().unwrap();
+    let error = ann.add_peer(&peer).await.unwrap_err();
+    assert!(matches!(error, NodeError::NotDiallable { .. }));
+    assert!(error.to_string().contains("the network's name and key"), "{error}");
+    let both: threephone_node::PeerAddress = "tls://127.0.0.1:1,tcp://127.0.0.1:1".parse().unwrap();
+    ann.add_peer(&both).await.unwrap();
+    suite::close([ann]).await;
+    let mut config = NodeConfig::new(SecretKey::from_bytes([1; 32]));
+    config.listen = vec!["tls://127.0.0.1:0".parse().unwrap()];
+    let Err(error) = threephone_node::Node::start(config).await else { panic!("no key") };
+    assert!(error.to_string().ends_with("or use tcp://"), "{error}");
+}
+
+/// CID 1 is this machine; a kernel without the vsock loopback has nobody there.
+#[cfg(all(feature = "vsock", target_os = "linux"))]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_of_one_machine_meet_over_vsock() {
+    let mut config = NodeConfig::new(SecretKey::from_bytes([1; 32]));
+    config.listen = vec!["vsock://1:4294967295".parse().unwrap()];
+    match threephone_node::Node::start(config).await {
+        Err(error) => println!("SKIPPED: this kernel has no vsock loopback: {error}"),
+        Ok(ann) => {
+            let peers = vec![ann.listening()[0].into()];
+            let ben = suite::start(2, &plain("tcp://127.0.0.1:0"), false, peers).await;
+            suite::exchange(&ben, &ann).await;
+            suite::exchange(&ann, &ben).await;
+            suite::close([ann, ben]).await;
+        }
+    }
 }

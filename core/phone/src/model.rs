@@ -7,7 +7,7 @@ use threephone_address::PublicKey;
 use threephone_delivery::{DeliveryEvent, OutboxCounts};
 use threephone_mail::MailEvent;
 use threephone_messaging::MessagingEvent;
-use threephone_node::{Endpoint, PeerAddress, PeerStatus, PowerPolicy, Prefix};
+use threephone_node::{Endpoint, PeerAddress, PeerStatus, PowerPolicy, Prefix, PrivateNetwork};
 
 use crate::{Home, KeySource, Purpose};
 
@@ -47,6 +47,9 @@ pub struct NodeOptions {
     pub public_peers: Option<bool>,
     /// How much it does on its own.
     pub power: PowerPolicy,
+    /// The network of one's own that it belongs to, instead of the public one: then public peers
+    /// are left alone.
+    pub private_network: Option<PrivateNetwork>,
 }
 
 /// The phone at a glance.

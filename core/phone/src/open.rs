@@ -134,7 +134,8 @@ async fn start_node(
     network: Network,
 ) -> Result<Option<Arc<Node>>, PhoneError> {
     let Network::Online(options) = network else { return Ok(None) };
-    let NodeOptions { listen, mut peers, discovery, public_peers, power } = options;
+    let NodeOptions { listen, mut peers, discovery, public_peers, power, private_network } =
+        options;
     for peer in peer::list_peers(store).await? {
         if !peers.contains(&peer) {
             peers.push(peer);
@@ -143,13 +144,20 @@ async fn start_node(
     if let Some(wanted) = public_peers {
         peer::remember_public_peers(store, wanted).await?;
     }
-    let public_peers = match peer::has_public_peers(store).await? {
+    let public_peers = match peer::has_public_peers(store).await? && private_network.is_none() {
         true => threephone_node::public_peers(),
         false => Vec::new(),
     };
     let discovery = discovery.then_some(threephone_node::discovery::PORT);
-    let config =
-        NodeConfig { listen, peers, public_peers, discovery, power, ..NodeConfig::new(secret) };
+    let config = NodeConfig {
+        listen,
+        peers,
+        public_peers,
+        discovery,
+        power,
+        private_network,
+        ..NodeConfig::new(secret)
+    };
     Ok(Some(Arc::new(Node::start(config).await?)))
 }
 

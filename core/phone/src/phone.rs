@@ -179,13 +179,18 @@ impl Phone {
     /// Connects to a peer now and at every later start. One that is known already stays.
     ///
     /// # Errors
-    /// [`PhoneError::TooManyPeers`] when no more can be remembered.
+    /// [`PhoneError::TooManyPeers`] when no more can be remembered;
+    /// [`NodeError::NotDiallable`] for what the running node cannot dial, which is not remembered.
     pub async fn add_peer(&self, endpoint: PeerAddress) -> Result<(), PhoneError> {
         peer::insert_peer(&self.store, endpoint.clone(), time::now_ms()).await?;
         match &self.node {
             None => Ok(()),
             Some(node) => match node.add_peer(endpoint).await {
                 Ok(()) | Err(NodeError::PeerExists(_)) => Ok(()),
+                Err(NodeError::NotDiallable { peer, error }) => {
+                    peer::delete_peer(&self.store, peer.clone()).await?;
+                    Err(NodeError::NotDiallable { peer, error }.into())
+                }
                 Err(error) => Err(error.into()),
             },
         }

@@ -4,6 +4,7 @@ mod api;
 
 use std::sync::Arc;
 
+use threephone::node::PrivateNetwork;
 use threephone::{Network, NodeOptions, Phone, PhoneOptions, Purpose};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,7 @@ pub(super) async fn run(context: &Context, options: Up) -> Result<(), CliError> 
 }
 
 async fn open(context: &Context, options: &Up) -> Result<Phone, CliError> {
+    let private_network = private_network(options)?;
     let network = Network::Online(NodeOptions {
         listen: options.listen.clone(),
         peers: options.peer.clone(),
@@ -58,6 +60,7 @@ async fn open(context: &Context, options: &Up) -> Result<Phone, CliError> {
             _ => None,
         },
         power: options.power.into(),
+        private_network,
     });
     let options = PhoneOptions {
         home: home(&context.global)?,
@@ -66,6 +69,27 @@ async fn open(context: &Context, options: &Up) -> Result<Phone, CliError> {
         purpose: Purpose::Daemon,
     };
     crate::door::open_in_turn(options).await
+}
+
+/// The network of one's own, if there is one; refuses peers that it, or its absence, cannot have.
+fn private_network(options: &Up) -> Result<Option<PrivateNetwork>, CliError> {
+    let network = match (&options.network_name, &options.network_key_file) {
+        (Some(name), Some(file)) => Some(
+            PrivateNetwork::from_file(name, file)
+                .map_err(|error| CliError::Usage(format!("{}: {error}", file.display())))?,
+        ),
+        _ => None,
+    };
+    let (scheme, reason) = match network {
+        Some(_) => ("quic://", "there is no QUIC in a private network; use tcp:// or tls://"),
+        None => ("tls://", "tls:// needs --network-name and --network-key-file; or use tcp://"),
+    };
+    for peer in &options.peer {
+        if peer.places().iter().all(|place| place.to_string().starts_with(scheme)) {
+            return Err(CliError::Usage(format!("'{peer}' cannot be a peer: {reason}")));
+        }
+    }
+    Ok(network)
 }
 
 /// The one line that says that listener and control socket accept.

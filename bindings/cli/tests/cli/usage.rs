@@ -14,6 +14,9 @@ fn wrong_words_are_a_usage_error() {
         &["mail", "export"],
         &["bus", "receive", "--timeout", "soon"],
         &["up", "--listen", "9651"],
+        &["up", "--listen", "tcp://router.example:9651"],
+        &["up", "--network-name", "testnet"],
+        &["up", "--network-key-file", "key"],
     ] {
         let run = finish(program().args(words), b"");
         assert_eq!(run.code, 2, "{words:?}: {}", run.err);
@@ -30,6 +33,15 @@ fn an_unreadable_address_lists_the_forms() {
     let words = ["mail", "send", "--to", "ben@example.org", "--subject", "s"];
     let run = finish(program().args(words), b"");
     for form in ["anything@[IPv6:", "anything@….myc", "400::/7", "64 hexadecimal digits"] {
+        assert!(run.err.contains(form), "{form}: {}", run.err);
+    }
+}
+
+#[test]
+fn an_unreadable_peer_lists_the_forms() {
+    let run = finish(program().args(["up", "--peer", "router.example:9651"]), b"");
+    for form in ["tcp://IPv4:port", "tcp://[IPv6]:port", "quic://", "vsock://cid:port", "host name"]
+    {
         assert!(run.err.contains(form), "{form}: {}", run.err);
     }
 }

@@ -7,11 +7,12 @@ use super::command::{Command, Handover, Patience, Reply, Taking};
 use super::core::Core;
 use super::inbox::Engine;
 use crate::bus::TopicPolicy;
+use crate::endpoint::PeerAddress;
 use crate::engine::{QueryInfo, RouteInfo};
 use crate::message::{
     MessageId, MessageInfo, OutgoingMessage, ReceivedMessage, SendError, SendState,
 };
-use crate::node::{PeerStatus, QueryStatus, RouteStatus};
+use crate::node::{NodeError, PeerStatus, QueryStatus, RouteStatus};
 
 impl Core {
     pub(super) fn handle_command(&mut self, command: Command, now: Instant) {
@@ -63,7 +64,7 @@ impl Core {
                 }
             },
             Command::AddPeer { peer, reply } => {
-                drop(reply.send(self.peers.add(peer, now)));
+                drop(reply.send(self.add_peer(peer, now)));
             }
             Command::RemovePeer { peer, reply } => {
                 let removed = self.peers.remove(peer);
@@ -160,6 +161,13 @@ impl Core {
             status.remote = remotes.get(&status.endpoint).copied();
         }
         statuses
+    }
+
+    fn add_peer(&mut self, peer: PeerAddress, now: Instant) -> Result<(), NodeError> {
+        match self.transports.allow_peer(&peer) {
+            Ok(()) => self.peers.add(peer, now),
+            Err(error) => Err(NodeError::NotDiallable { peer, error }),
+        }
     }
 
     fn route_statuses(&self) -> Vec<RouteStatus> {

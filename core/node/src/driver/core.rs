@@ -82,7 +82,7 @@ pub(crate) struct Core {
     /// Bytes of the largest message.
     pub(super) limit: usize,
     pub(super) resolving: Vec<(Ipv6Addr, Reply<PublicKey>)>,
-    transports: Arc<Transports>,
+    pub(super) transports: Arc<Transports>,
     events: broadcast::Sender<NodeEvent>,
     inputs: mpsc::Sender<Input>,
     tracker: TaskTracker,

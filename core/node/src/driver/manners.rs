@@ -117,7 +117,7 @@ impl Core {
     }
 
     pub(super) fn heard_beacon(&mut self, heard: Heard, now: Instant) {
-        let endpoint = Endpoint::discovered(heard.address, false);
+        let endpoint = Endpoint::discovered(heard.address, self.transports.is_private());
         // Who says nothing of itself is heard by nobody, so nobody dials it.
         let is_heard = self.beacons.as_ref().is_some_and(Beacons::is_sending);
         let turn = if heard.is_larger || !is_heard { Turn::Ours } else { Turn::Theirs };

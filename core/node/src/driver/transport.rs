@@ -14,6 +14,10 @@ mod memory;
 mod quic;
 mod stream;
 mod tcp;
+#[cfg_attr(not(feature = "private-network"), path = "transport/tls_absent.rs")]
+mod tls;
+#[cfg(all(feature = "vsock", target_os = "linux"))]
+mod vsock;
 
 use std::future::Future;
 use std::io;
@@ -27,10 +31,12 @@ use tokio_util::task::TaskTracker;
 
 pub use self::memory::MemoryNetwork;
 use self::quic::Quic;
+use self::tls::Tls;
 use super::command::Input;
 use super::outbox::Outbox;
 use super::peer::Counters;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, PeerAddress, Place, Scheme};
+use crate::private_network::PrivateNetwork;
 use crate::wire::frame::{FrameError, Packet};
 
 /// An asynchronous answer of something that is only known as a trait.
@@ -114,16 +120,29 @@ impl Arrivals {
     }
 }
 
+/// What the transports of a node depend on.
+pub(crate) struct TransportConfig {
+    /// What the node is called in its QUIC certificate.
+    pub(crate) name: String,
+    pub(crate) private_network: Option<PrivateNetwork>,
+    /// Whether links between virtual machines are trusted beside a private network's.
+    pub(crate) plain_vsock: bool,
+    pub(crate) memory: MemoryNetwork,
+}
+
 /// The transports of one node.
 pub(crate) struct Transports {
     memory: MemoryNetwork,
     quic: Arc<Quic>,
+    private: Option<Arc<Tls>>,
+    vsock: bool,
 }
 
 impl Transports {
-    /// `name` is what the node is called in its QUIC certificate.
-    pub(crate) fn new(name: &str, memory: MemoryNetwork) -> io::Result<Self> {
-        Ok(Self { memory, quic: Arc::new(Quic::new(name)?) })
+    pub(crate) fn new(config: TransportConfig) -> io::Result<Self> {
+        let private = config.private_network.as_ref().map(Tls::new).transpose()?.map(Arc::new);
+        let vsock = private.is_none() || config.plain_vsock;
+        Ok(Self { memory: config.memory, quic: Arc::new(Quic::new(&config.name)?), private, vsock })
     }
 
     /// Waits, for a while, until nothing more is to be sent for closed connections.
@@ -131,30 +150,93 @@ impl Transports {
         self.quic.end().await;
     }
 
+    /// Whether links over TCP are those of a private network.
+    pub(crate) fn is_private(&self) -> bool {
+        self.private.is_some()
+    }
+
     /// Opens a listener.
     pub(crate) fn listen(&self, at: Endpoint) -> io::Result<Box<dyn Listener>> {
-        match at {
-            Endpoint::Tcp(address) => Ok(Box::new(tcp::listen(address)?)),
-            Endpoint::Quic(address) => Ok(Box::new(self.quic.listen(address)?)),
-            Endpoint::Memory(number) => Ok(Box::new(self.memory.listen(number)?)),
-            other => Err(not_built(other)),
-        }
+        self.allow(at)?;
+        Ok(match (at, &self.private) {
+            (Endpoint::Tcp(address) | Endpoint::Tls(address), Some(tls)) => {
+                Box::new(tls.listen(address)?)
+            }
+            (Endpoint::Tcp(address), None) => Box::new(tcp::listen(address)?),
+            (Endpoint::Quic(address), _) => Box::new(self.quic.listen(address)?),
+            #[cfg(all(feature = "vsock", target_os = "linux"))]
+            (Endpoint::Vsock { cid, port }, _) => Box::new(vsock::listen(cid, port)?),
+            (Endpoint::Memory(number), _) => Box::new(self.memory.listen(number)?),
+            _ => return Err(not_built()),
+        })
     }
 
     /// One attempt to reach one endpoint. Dropped before it is done, it leaves nothing behind.
     pub(crate) fn dial(&self, to: Endpoint) -> BoxFuture<'static, io::Result<Connection>> {
-        match to {
-            Endpoint::Tcp(address) => Box::pin(tcp::dial(address)),
-            Endpoint::Quic(address) => Box::pin(Arc::clone(&self.quic).dial(address)),
-            Endpoint::Memory(number) => Box::pin(self.memory.clone().dial(number)),
-            other => Box::pin(std::future::ready(Err(not_built(other)))),
+        if let Err(error) = self.allow(to) {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        match (to, &self.private) {
+            (Endpoint::Tcp(address) | Endpoint::Tls(address), Some(tls)) => {
+                Box::pin(Arc::clone(tls).dial(address, to))
+            }
+            (Endpoint::Tcp(address), None) => Box::pin(tcp::dial(address)),
+            (Endpoint::Quic(address), _) => Box::pin(Arc::clone(&self.quic).dial(address)),
+            #[cfg(all(feature = "vsock", target_os = "linux"))]
+            (Endpoint::Vsock { cid, port }, _) => Box::pin(vsock::dial(cid, port)),
+            (Endpoint::Memory(number), _) => Box::pin(self.memory.clone().dial(number)),
+            _ => Box::pin(std::future::ready(Err(not_built()))),
+        }
+    }
+
+    /// Whether any of a peer's places can be dialled at all; the last reason if none can.
+    pub(crate) fn allow_peer(&self, peer: &PeerAddress) -> io::Result<()> {
+        let mut last = Ok(());
+        for place in peer.places() {
+            last = match place {
+                Place::Literal(endpoint) => self.allow(*endpoint),
+                Place::Named { scheme, .. } => self.allow_scheme(*scheme),
+            };
+            if last.is_ok() {
+                break;
+            }
+        }
+        last
+    }
+
+    fn allow(&self, endpoint: Endpoint) -> io::Result<()> {
+        match endpoint {
+            Endpoint::Tcp(_) => self.allow_scheme(Scheme::Tcp),
+            Endpoint::Tls(_) => self.allow_scheme(Scheme::Tls),
+            Endpoint::Quic(_) => self.allow_scheme(Scheme::Quic),
+            Endpoint::Vsock { .. } if !self.vsock => Err(refused(
+                "a private network's key does not protect vsock links; \
+                 allow plain ones if the host is trusted",
+            )),
+            Endpoint::Vsock { .. } if !cfg!(all(feature = "vsock", target_os = "linux")) => {
+                Err(not_built())
+            }
+            Endpoint::Vsock { .. } | Endpoint::Memory(_) => Ok(()),
+        }
+    }
+
+    fn allow_scheme(&self, scheme: Scheme) -> io::Result<()> {
+        match (scheme, self.is_private()) {
+            (Scheme::Tls, false) => Err(refused(
+                "tls:// is for private networks; give the network's name and key, or use tcp://",
+            )),
+            (Scheme::Quic, true) => {
+                Err(refused("there is no QUIC in a private network; use tcp:// or tls://"))
+            }
+            _ => Ok(()),
         }
     }
 }
 
-fn not_built(endpoint: Endpoint) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::Unsupported,
-        format!("{endpoint} needs a transport that is not built"),
-    )
+fn refused(reason: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, reason)
+}
+
+fn not_built() -> io::Error {
+    refused("this build has no vsock; build with the feature vsock, on Linux")
 }

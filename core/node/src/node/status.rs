@@ -11,7 +11,7 @@ use crate::{PublicKey, RouterId};
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// A listener could not be opened.
-    #[error("cannot listen on {endpoint}: {error}; choose another port, or stop what uses it")]
+    #[error("cannot listen on {endpoint}: {error}{}", advice(error))]
     Listen {
         /// Where.
         endpoint: Endpoint,
@@ -27,6 +27,14 @@ pub enum NodeError {
     /// The peer is in the table already.
     #[error("{0} is a peer already")]
     PeerExists(PeerAddress),
+    /// The peer cannot be dialled by this node.
+    #[error("{peer} cannot be dialled: {error}")]
+    NotDiallable {
+        /// Where it would be.
+        peer: PeerAddress,
+        /// Why not, and what to do.
+        error: std::io::Error,
+    },
     /// No such peer.
     #[error("{0} is not a peer")]
     UnknownPeer(PeerAddress),
@@ -157,4 +165,12 @@ pub enum NodeEvent {
     },
     /// This many events were dropped because the reader was slow.
     Missed(u64),
+}
+
+/// What helps when a listener cannot be opened. Who is told what is not supported is told what is.
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::Unsupported => "",
+        _ => "; choose another port, or stop what uses it",
+    }
 }

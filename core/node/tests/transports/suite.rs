@@ -10,7 +10,7 @@ use threephone_node::wire::data::DataPacket;
 use threephone_node::wire::frame::{Decoder, Packet};
 use threephone_node::{
     Endpoint, MemoryNetwork, Node, NodeConfig, NodeEvent, PeerAddress, PeerState, Prefix,
-    PublicKey, RouterId, SecretKey, SendState, Target, TopicFilter,
+    PrivateNetwork, PublicKey, RouterId, SecretKey, SendState, Target, TopicFilter,
 };
 
 /// Nothing here takes that long unless it never comes.
@@ -21,11 +21,12 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 pub(crate) struct Setup {
     pub(crate) listen: Vec<Endpoint>,
     pub(crate) memory: MemoryNetwork,
+    pub(crate) private_network: Option<PrivateNetwork>,
 }
 
 impl Setup {
     pub(crate) fn new(listen: Vec<Endpoint>) -> Self {
-        Self { listen, memory: MemoryNetwork::new() }
+        Self { listen, memory: MemoryNetwork::new(), private_network: None }
     }
 }
 
@@ -36,6 +37,7 @@ pub(crate) async fn start(name: u8, setup: &Setup, listens: bool, peers: Vec<Pee
     }
     config.peers = peers;
     config.memory = setup.memory.clone();
+    config.private_network = setup.private_network.clone();
     Node::start(config).await.unwrap()
 }
 
