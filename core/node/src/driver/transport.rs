@@ -159,9 +159,7 @@ impl Transports {
     pub(crate) fn listen(&self, at: Endpoint) -> io::Result<Box<dyn Listener>> {
         self.allow(at)?;
         Ok(match (at, &self.private) {
-            (Endpoint::Tcp(address) | Endpoint::Tls(address), Some(tls)) => {
-                Box::new(tls.listen(address)?)
-            }
+            (Endpoint::Tcp(address) | Endpoint::Tls(address), Some(tls)) => tls.listen(address)?,
             (Endpoint::Tcp(address), None) => Box::new(tcp::listen(address)?),
             (Endpoint::Quic(address), _) => Box::new(self.quic.listen(address)?),
             #[cfg(all(feature = "vsock", target_os = "linux"))]

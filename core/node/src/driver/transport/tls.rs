@@ -43,9 +43,10 @@ impl Tls {
     }
 
     /// Opens a socket that accepts.
-    pub(super) fn listen(&self, address: SocketAddr) -> io::Result<TlsListener> {
+    pub(super) fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Listener>> {
         let handshakes = Handshakes::new(HANDSHAKES, HANDSHAKES_PER_SOURCE, DEADLINE);
-        Ok(TlsListener { tcp: tcp::listen(address)?, server: self.server.clone(), handshakes })
+        let (tcp, server) = (tcp::listen(address)?, self.server.clone());
+        Ok(Box::new(TlsListener { tcp, server, handshakes }))
     }
 
     /// One attempt.
@@ -65,7 +66,7 @@ impl Tls {
 }
 
 /// A socket that accepts.
-pub(super) struct TlsListener {
+struct TlsListener {
     tcp: Tcp,
     server: SslContext,
     handshakes: Arc<Handshakes>,
