@@ -12,6 +12,7 @@ use threephone_address::{PublicKey, Target};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 pub use self::status::{
     NodeError, NodeEvent, PeerKind, PeerState, PeerStatus, QueryStatus, RouteStatus,
@@ -186,7 +187,9 @@ impl Node {
         });
         let inlets =
             Inlets { commands: command_inlet, inputs: input_inlet, released: released_inlet };
-        node.tracker.spawn(core.run(inlets));
+        // Of several nodes in a process, which one speaks.
+        let span = tracing::debug_span!("node", address = %key.address());
+        node.tracker.spawn(core.run(inlets).instrument(span));
         Ok(node)
     }
 

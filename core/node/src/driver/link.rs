@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use super::command::Input;
 use super::outbox::Outbox;
@@ -51,11 +52,12 @@ impl Link {
     ) -> Self {
         let Connection { remote, local, reader, writer } = connection;
         let (outbox, stop) = (Arc::new(Outbox::default()), CancellationToken::new());
+        let span = tracing::debug_span!("link", link = id.0, %remote);
         let reading = read(id, reader, Arc::clone(&counters), core.clone());
-        tracker.spawn(stop.clone().run_until_cancelled_owned(reading));
+        tracker.spawn(stop.clone().run_until_cancelled_owned(reading).instrument(span.clone()));
         let writing =
             Writing { id, outbox: Arc::clone(&outbox), counters: Arc::clone(&counters), core };
-        tracker.spawn(writing.run(writer, stop.clone()));
+        tracker.spawn(writing.run(writer, stop.clone()).instrument(span));
         Self { peer, remote, local, outbox, counters, announced: false, stop }
     }
 }
