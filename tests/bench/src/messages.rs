@@ -95,7 +95,7 @@ async fn pair(largest: usize) -> Result<(Node, Node), Error> {
 async fn node(largest: usize, peer: Option<&Node>) -> Result<Node, Error> {
     let mut config = NodeConfig::new(SecretKey::generate()?);
     config.listen = vec!["tcp://127.0.0.1:0".parse()?];
-    config.peers.extend(peer.into_iter().flat_map(Node::listening).map(|at| at.clone().into()));
+    config.peers.extend(peer.into_iter().flat_map(Node::listening).map(|at| (*at).into()));
     config.limits.bus.allow_messages_of(largest);
     Ok(Node::start(config).await?)
 }
