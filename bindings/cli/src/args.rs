@@ -118,6 +118,12 @@ pub(crate) struct Up {
     /// message went or came and nobody was connected who dialled this node, and else active.
     #[arg(long, value_enum, default_value = "auto", value_name = "MODE")]
     pub(crate) power: Power,
+    /// Who may send bus messages on which topic: a file as the stock daemon's `--topic-config`
+    ///
+    /// `default = "Reject"` refuses topics without a rule; `topic = { subnets = ["400::/7"],
+    /// forward_socket = "/path" }` is a rule. A file with a mistake is refused, and nothing starts.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) topic_config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) api: Api,
 }
@@ -271,6 +277,13 @@ pub(crate) enum Bus {
         /// Wait up to S seconds until the other node has it; exit code 3 if it has not
         #[arg(long, value_name = "S", value_parser = seconds)]
         wait: Option<Duration>,
+        /// Wait up to S seconds for a reply and print it as `bus receive` does; exit code 3 if none
+        /// came
+        #[arg(long, value_name = "S", value_parser = seconds, conflicts_with = "wait")]
+        wait_reply: Option<Duration>,
+        /// This is the reply to the message ID that came from ADDRESS
+        #[arg(long, value_name = "ID", conflicts_with_all = ["wait_reply", "topic"])]
+        reply_to: Option<String>,
         /// The message; `-` is standard input; nothing is a message of no bytes
         data: Option<OsString>,
     },
@@ -282,6 +295,9 @@ pub(crate) enum Bus {
         /// Wait up to S seconds; exit code 3 if nothing came
         #[arg(long, value_name = "S", default_value = "0", value_parser = seconds)]
         timeout: Duration,
+        /// Leave it there for the next; its sender hears that it was read all the same
+        #[arg(long)]
+        peek: bool,
     },
 }
 

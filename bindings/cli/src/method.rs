@@ -69,6 +69,7 @@ pub(crate) async fn call(
         "mail.import" => to_value(&transfer::import(phone, read(params)?, sink).await?),
         "mail.export" => to_value(&transfer::export(phone, read(params)?, sink).await?),
         "bus.send" => to_value(&bus::send(phone, read(params)?).await?),
+        "bus.ask" => to_value(&bus::ask(phone, read(params)?).await?),
         "bus.wait" => to_value(&bus::wait(phone, read(params)?).await?),
         "bus.receive" => to_value(&bus::receive(phone, read_or_default(params)?).await?),
         "event.next" => to_value(&event::next(phone, read_or_default(params)?).await?),

@@ -226,6 +226,9 @@ fn a_reply_flag_opens_no_door() {
     let refuse = TopicPolicy { default: TopicAction::Reject, ..TopicPolicy::default() };
     victim.engine.set_topic_policy(refuse);
     assert_eq!(victim.tell(0, ID, init("", 5, true)), [], "nobody asked");
+    victim.engine.reserve_topic("wanted".into());
+    assert_eq!(victim.tell(0, ID, init("wanted", 5, false)).len(), 1, "somebody here subscribed");
+    assert_eq!(victim.tell(0, numbered(2), init("other", 5, false)), []);
     // Asked, but somebody else; and not to be answered by them with the same id.
     let to = Target::Address(victim.address(1));
     let id = victim.engine.send_message(to, Bytes::new(), "?".into(), victim.now).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use threephone_address::{Target, same_subnet};
-use threephone_node::{MessageId, Node, ReceivedMessage, SendState, TopicFilter};
+use threephone_node::{MessageId, Node, OutgoingMessage, ReceivedMessage, SendState, TopicFilter};
 
 use crate::{PhoneError, TOPIC};
 
@@ -30,11 +30,42 @@ impl Bus {
         topic: &[u8],
         payload: Bytes,
     ) -> Result<MessageId, PhoneError> {
+        self.may_send(to, topic)?;
+        Ok(self.node.send(to, topic, payload).await?)
+    }
+
+    /// Sends a message and waits at most `timeout` for the reply of whoever gets it.
+    ///
+    /// # Errors
+    /// As [`Bus::send`].
+    pub async fn send_for_reply(
+        &self,
+        to: Target,
+        topic: &[u8],
+        payload: Bytes,
+        timeout: Duration,
+    ) -> Result<(MessageId, Option<ReceivedMessage>), PhoneError> {
+        self.may_send(to, topic)?;
+        let topic = Bytes::copy_from_slice(topic);
+        let message = OutgoingMessage { to, topic, payload, deadline: None };
+        Ok(self.node.send_for_reply(message, timeout).await?)
+    }
+
+    /// Replies to the message `id` of `to`, where somebody may be waiting for it.
+    ///
+    /// # Errors
+    /// [`PhoneError::ToSelf`], or why the node did not take it.
+    pub async fn reply(&self, to: Target, id: MessageId, payload: Bytes) -> Result<(), PhoneError> {
+        self.may_send(to, b"")?;
+        Ok(self.node.reply(to, id, payload).await?)
+    }
+
+    fn may_send(&self, to: Target, topic: &[u8]) -> Result<(), PhoneError> {
         not_reserved(topic)?;
         if same_subnet(to.address(), self.node.address()) {
             return Err(PhoneError::ToSelf);
         }
-        Ok(self.node.send(to, topic, payload).await?)
+        Ok(())
     }
 
     /// Waits at most `timeout` for the receipt of a message; gives how far it is then.
@@ -51,15 +82,26 @@ impl Bus {
         topic: Option<&[u8]>,
         timeout: Duration,
     ) -> Result<Option<ReceivedMessage>, PhoneError> {
-        let filter = match topic {
-            None => TopicFilter::Any,
-            Some(topic) => {
-                not_reserved(topic)?;
-                TopicFilter::Is(Bytes::copy_from_slice(topic))
-            }
-        };
-        Ok(self.node.receive(filter, timeout).await)
+        Ok(self.node.receive(filter(topic)?, timeout).await)
     }
+
+    /// As [`Bus::receive`], but the message stays for whoever receives next.
+    ///
+    /// # Errors
+    /// [`PhoneError::ReservedTopic`].
+    pub async fn peek(
+        &self,
+        topic: Option<&[u8]>,
+        timeout: Duration,
+    ) -> Result<Option<ReceivedMessage>, PhoneError> {
+        Ok(self.node.peek(filter(topic)?, timeout).await)
+    }
+}
+
+fn filter(topic: Option<&[u8]>) -> Result<TopicFilter, PhoneError> {
+    let Some(topic) = topic else { return Ok(TopicFilter::Any) };
+    not_reserved(topic)?;
+    Ok(TopicFilter::Is(Bytes::copy_from_slice(topic)))
 }
 
 fn not_reserved(topic: &[u8]) -> Result<(), PhoneError> {

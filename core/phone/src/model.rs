@@ -7,7 +7,9 @@ use threephone_address::PublicKey;
 use threephone_delivery::{DeliveryEvent, OutboxCounts};
 use threephone_mail::MailEvent;
 use threephone_messaging::MessagingEvent;
-use threephone_node::{Endpoint, PeerAddress, PeerStatus, PowerPolicy, Prefix, PrivateNetwork};
+use threephone_node::{
+    Endpoint, PeerAddress, PeerStatus, PowerPolicy, Prefix, PrivateNetwork, TopicPolicy,
+};
 
 use crate::{Home, KeySource, Purpose};
 
@@ -50,6 +52,8 @@ pub struct NodeOptions {
     /// The network of one's own that it belongs to, instead of the public one: then public peers
     /// are left alone.
     pub private_network: Option<PrivateNetwork>,
+    /// Who may send messages on which topic. The product's own is open unless it has a rule.
+    pub topic_policy: TopicPolicy,
 }
 
 /// The phone at a glance.

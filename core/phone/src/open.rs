@@ -134,7 +134,7 @@ async fn start_node(
     network: Network,
 ) -> Result<Option<Arc<Node>>, PhoneError> {
     let Network::Online(options) = network else { return Ok(None) };
-    let NodeOptions { listen, mut peers, discovery, public_peers, power, private_network } =
+    let NodeOptions { listen, mut peers, discovery, public_peers, power, private_network, topic_policy } =
         options;
     for peer in peer::list_peers(store).await? {
         if !peers.contains(&peer) {
@@ -156,6 +156,7 @@ async fn start_node(
         discovery,
         power,
         private_network,
+        topic_policy,
         ..NodeConfig::new(secret)
     };
     Ok(Some(Arc::new(Node::start(config).await?)))

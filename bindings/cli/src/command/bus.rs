@@ -17,10 +17,24 @@ use crate::view::{BusView, SentView};
 
 pub(super) async fn run(context: &Context, command: Bus) -> Result<(), CliError> {
     match command {
-        Bus::Send { address, topic, wait, data } => {
-            send(context, address, &topic, wait, data).await
+        Bus::Send { address, topic, wait, wait_reply, reply_to, data } => {
+            let payload = payload(data).await?;
+            if let Some(timeout) = wait_reply {
+                return ask(context, address, &topic, payload, timeout).await;
+            }
+            send(context, address, &topic, reply_to, wait, payload).await
         }
-        Bus::Receive { topic, timeout } => receive(context, topic.as_deref(), timeout).await,
+        Bus::Receive { topic, timeout, peek } => {
+            receive(context, topic.as_deref(), timeout, peek).await
+        }
+    }
+}
+
+async fn payload(data: Option<OsString>) -> Result<Vec<u8>, CliError> {
+    match data {
+        None => Ok(Vec::new()),
+        Some(data) if data == "-" => super::read_stdin().await,
+        Some(data) => Ok(data.into_vec()),
     }
 }
 
@@ -28,19 +42,16 @@ async fn send(
     context: &Context,
     address: Target,
     topic: &OsStr,
+    reply_to: Option<String>,
     wait: Option<Duration>,
-    data: Option<OsString>,
+    payload: Vec<u8>,
 ) -> Result<(), CliError> {
     let mut door = Door::daemon(&context.global).await?;
-    let payload = match data {
-        None => Vec::new(),
-        Some(data) if data == "-" => super::read_stdin().await?,
-        Some(data) => data.into_vec(),
-    };
     let params = json!({
         "to": address.to_string(),
         "topic": BASE64.encode(topic.as_bytes()),
         "payload": BASE64.encode(&payload),
+        "reply_to": reply_to,
     });
     let mut sent: SentView = door.call("bus.send", params).await?;
     let Some(wait) = wait else {
@@ -62,15 +73,39 @@ async fn send(
     }
 }
 
+/// Sends a message and prints the reply.
+async fn ask(
+    context: &Context,
+    address: Target,
+    topic: &OsStr,
+    payload: Vec<u8>,
+    timeout: Duration,
+) -> Result<(), CliError> {
+    let mut door = Door::daemon(&context.global).await?;
+    let params = json!({
+        "to": address.to_string(),
+        "topic": BASE64.encode(topic.as_bytes()),
+        "payload": BASE64.encode(&payload),
+        "timeout": timeout.as_secs_f64(),
+    });
+    let reply: Option<BusView> = door.call("bus.ask", params).await?;
+    print_message(context, reply)
+}
+
 async fn receive(
     context: &Context,
     topic: Option<&OsStr>,
     timeout: Duration,
+    peek: bool,
 ) -> Result<(), CliError> {
     let mut door = Door::daemon(&context.global).await?;
     let topic = topic.map(|topic| BASE64.encode(topic.as_bytes()));
-    let params = json!({ "topic": topic, "timeout": timeout.as_secs_f64() });
+    let params = json!({ "topic": topic, "timeout": timeout.as_secs_f64(), "peek": peek });
     let message: Option<BusView> = door.call("bus.receive", params).await?;
+    print_message(context, message)
+}
+
+fn print_message(context: &Context, message: Option<BusView>) -> Result<(), CliError> {
     let message = message.ok_or(CliError::NothingInTime)?;
     if context.format == Format::Json {
         return context.format.print(&message, |_| String::new());

@@ -4,7 +4,7 @@ mod api;
 
 use std::sync::Arc;
 
-use threephone::node::PrivateNetwork;
+use threephone::node::{PrivateNetwork, TopicPolicy};
 use threephone::{Network, NodeOptions, Phone, PhoneOptions, Purpose};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -61,6 +61,10 @@ async fn open(context: &Context, options: &Up) -> Result<Phone, CliError> {
         },
         power: options.power.into(),
         private_network,
+        topic_policy: match &options.topic_config {
+            Some(file) => TopicPolicy::read(file).map_err(CliError::failed)?,
+            None => TopicPolicy::default(),
+        },
     });
     let options = PhoneOptions {
         home: home(&context.global)?,

@@ -19,13 +19,40 @@ pub(super) struct Send {
     topic: String,
     #[serde(default)]
     payload: String,
+    /// The message of `to` that this answers; it has no topic then.
+    reply_to: Option<String>,
 }
 
 pub(super) async fn send(phone: &Phone, params: Send) -> Result<SentView, Failure> {
     let to: Target = params.to.parse().map_err(invalid)?;
     let (topic, payload) = (base64(&params.topic)?, base64(&params.payload)?);
-    let id = phone.bus()?.send(to, &topic, payload.into()).await?;
+    let id = match &params.reply_to {
+        None => phone.bus()?.send(to, &topic, payload.into()).await?,
+        Some(id) => {
+            let id = message_id(id)?;
+            phone.bus()?.reply(to, id, payload.into()).await?;
+            id
+        }
+    };
     Ok(SentView { id: id.to_string(), state: "queued".into() })
+}
+
+#[derive(Deserialize)]
+pub(super) struct Ask {
+    to: String,
+    #[serde(default)]
+    topic: String,
+    #[serde(default)]
+    payload: String,
+    timeout: f64,
+}
+
+pub(super) async fn ask(phone: &Phone, params: Ask) -> Result<Option<BusView>, Failure> {
+    let to: Target = params.to.parse().map_err(invalid)?;
+    let (topic, payload) = (base64(&params.topic)?, base64(&params.payload)?);
+    let timeout = duration(params.timeout)?;
+    let (_, reply) = phone.bus()?.send_for_reply(to, &topic, payload.into(), timeout).await?;
+    Ok(reply.as_ref().map(view))
 }
 
 #[derive(Deserialize)]
@@ -51,12 +78,18 @@ pub(super) struct Receive {
     topic: Option<String>,
     #[serde(default)]
     timeout: f64,
+    #[serde(default)]
+    peek: bool,
 }
 
 pub(super) async fn receive(phone: &Phone, params: Receive) -> Result<Option<BusView>, Failure> {
     let topic = params.topic.as_deref().map(base64).transpose()?;
     let timeout = duration(params.timeout)?;
-    let message = phone.bus()?.receive(topic.as_deref(), timeout).await?;
+    let bus = phone.bus()?;
+    let message = match params.peek {
+        true => bus.peek(topic.as_deref(), timeout).await?,
+        false => bus.receive(topic.as_deref(), timeout).await?,
+    };
     Ok(message.as_ref().map(view))
 }
 

@@ -88,3 +88,34 @@ fn a_message_to_oneself_is_refused() {
     assert_eq!((run.code, run.out.len()), (1, 0));
     assert!(run.err.contains("own"), "{}", run.err);
 }
+
+#[test]
+fn a_question_gets_its_reply_and_a_peeked_message_stays() {
+    let (ann, _ann_up, ben, _ben_up) = two();
+    let none = ann.run(&["bus", "send", &ben.address, "anybody?", "--wait-reply", "0.01"]);
+    assert_eq!((none.code, none.out.len()), (3, 0));
+    assert_eq!(ben.run(&["bus", "receive", "--timeout", LONG]).ok().text(), "anybody?");
+    let asking = std::thread::scope(|scope| {
+        let asking = scope
+            .spawn(|| ann.run(&["bus", "send", &ben.address, "how much?", "--wait-reply", LONG]));
+        let peek = ["bus", "receive", "--peek", "--timeout", LONG, "--json"];
+        let peeked = ben.run(&peek).ok().json();
+        let taken = ben.run(&["bus", "receive", "--json"]).ok().json();
+        assert_eq!(peeked, taken);
+        let id = taken["id"].as_str().unwrap_or_default();
+        ben.run(&["bus", "send", &ann.address, "42", "--reply-to", id]).ok();
+        asking.join()
+    });
+    assert_eq!(asking.unwrap().ok().text(), "42");
+}
+
+#[test]
+fn a_topic_file_with_a_mistake_keeps_the_node_from_starting() {
+    let ann = Person::new("Ann");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("topics");
+    std::fs::write(&file, "default = \"Maybe\"").unwrap();
+    let up = ann.run(&["up", "--topic-config", file.to_str().unwrap()]);
+    assert_eq!(up.code, 1);
+    assert!(up.err.contains("neither \"Accept\" nor \"Reject\""), "{}", up.err);
+}

@@ -35,7 +35,8 @@ pub struct TopicRule {
 
 /// Rules by exact topic, and what holds for all other topics.
 ///
-/// Replies to open requests are no matter of it. The empty topic is one like any other.
+/// Replies to open requests are no matter of it, and a topic that somebody here subscribed to is open
+/// unless it has a rule. The empty topic is one like any other.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TopicPolicy {
     /// For topics without a rule.

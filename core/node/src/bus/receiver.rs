@@ -279,7 +279,7 @@ impl Receiver {
         }
         // Only what somebody waits for is beyond the policy: a flag alone opens no door.
         let is_awaited = reply && self.requests.contains(&key);
-        if !is_awaited && !self.policy.allows(&topic, origin.source) {
+        if !is_awaited && !self.allows(&topic, origin.source) {
             tally(&mut self.counters.refused_by_policy);
             return false;
         }
@@ -309,6 +309,12 @@ impl Receiver {
         }
         self.aging.push_back((now.checked_add(REMEMBERED).unwrap_or(now), key));
         true
+    }
+
+    /// What somebody here subscribed to is meant to come, unless its own rule says otherwise.
+    fn allows(&self, topic: &Bytes, source: Ipv6Addr) -> bool {
+        let has_rule = self.policy.topics.contains_key(topic);
+        (!has_rule && self.ready.is_reserved(topic)) || self.policy.allows(topic, source)
     }
 
     /// All places are taken. The oldest message goes, whosever it is, for one of a source that has
@@ -374,10 +380,7 @@ impl Receiver {
             return;
         }
         let is_awaited = pending.reply && self.requests.contains(&key);
-        if pending.reply
-            && !is_awaited
-            && !self.policy.allows(&pending.topic, pending.origin.source)
-        {
+        if pending.reply && !is_awaited && !self.allows(&pending.topic, pending.origin.source) {
             self.forget_pending(key); // whoever waited has gone meanwhile
             return;
         }

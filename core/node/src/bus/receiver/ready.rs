@@ -34,6 +34,10 @@ impl Ready {
         self.reserved.insert(topic);
     }
 
+    pub(super) fn is_reserved(&self, topic: &Bytes) -> bool {
+        self.reserved.contains(topic)
+    }
+
     pub(super) fn has_room(&self, topic: &Bytes, size: usize, limits: &BusLimits) -> bool {
         let part = if self.reserved.contains(topic) { 1 } else { 2 };
         let most = limits.ready.div_ceil(part);
