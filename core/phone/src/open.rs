@@ -134,8 +134,15 @@ async fn start_node(
     network: Network,
 ) -> Result<Option<Arc<Node>>, PhoneError> {
     let Network::Online(options) = network else { return Ok(None) };
-    let NodeOptions { listen, mut peers, discovery, public_peers, power, private_network, topic_policy } =
-        options;
+    let NodeOptions {
+        listen,
+        mut peers,
+        discovery,
+        public_peers,
+        power,
+        private_network,
+        topic_policy,
+    } = options;
     for peer in peer::list_peers(store).await? {
         if !peers.contains(&peer) {
             peers.push(peer);
