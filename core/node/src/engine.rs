@@ -122,6 +122,12 @@ impl Engine {
         self.router.probe(link, now);
     }
 
+    /// Whether the router asks its peers less often whether they live.
+    pub fn set_idle(&mut self, is_idle: bool, now: Instant) {
+        self.touch(now);
+        self.router.set_idle(is_idle, now);
+    }
+
     /// A packet arrived over a link.
     pub fn handle_packet(&mut self, link: LinkId, packet: Packet, now: Instant) {
         self.touch(now);

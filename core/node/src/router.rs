@@ -101,6 +101,7 @@ pub struct Router {
     seqno: u16,
     bumped: Instant,
     bump_wanted: bool,
+    is_idle: bool,
     neighbours: BTreeMap<LinkId, Neighbour>,
     table: RouteTable,
     pins: Pins,
@@ -132,6 +133,7 @@ impl Router {
             seqno: 0,
             bumped: now,
             bump_wanted: false,
+            is_idle: false,
             neighbours: BTreeMap::new(),
             table: RouteTable::new(),
             pins: Pins::default(),
@@ -159,7 +161,7 @@ impl Router {
         };
         let neighbour = Neighbour::new(place, static_cost, &self.config.limits, now);
         self.neighbours.insert(link, neighbour);
-        self.timers.set(Timer::Death(link), now + DEAD_AFTER);
+        self.timers.set(Timer::Death(link), now + self.dead_after());
         self.send_static(link);
         self.send_hello(link, now);
         for (prefix, generation) in self.lookups.ask_also(place) {
@@ -231,7 +233,7 @@ impl Router {
             self.counters.ihus_over_rate += 1;
             return;
         }
-        self.timers.set(Timer::Death(link), now + DEAD_AFTER);
+        self.timers.set(Timer::Death(link), now + self.dead_after());
         self.busy.insert(link);
         self.end_silence(link, now);
     }
@@ -400,6 +402,21 @@ impl Router {
         }
     }
 
+    /// An idle node says Hello with every second beat of the peer only, and gives a peer that says
+    /// nothing up after 86 s; one that is used is asked out of turn as ever.
+    pub fn set_idle(&mut self, is_idle: bool, now: Instant) {
+        if std::mem::replace(&mut self.is_idle, is_idle) && !is_idle {
+            for link in self.links() {
+                self.timers.set(Timer::Death(link), now + self.dead_after());
+                self.send_hello(link, now);
+            }
+        }
+    }
+
+    fn dead_after(&self) -> Duration {
+        DEAD_AFTER * if self.is_idle { 2 } else { 1 }
+    }
+
     /// Tells every peer of the own prefix.
     fn announce_own(&mut self, now: Instant) {
         for link in self.links() {
@@ -413,7 +430,8 @@ impl Router {
     /// first where it has one ([`Router::ride_along`]).
     fn send_hello(&mut self, link: LinkId, now: Instant) {
         let late = self.random.next_u32() % u32::from(HELLO_INTERVAL);
-        let wait = Duration::from_millis(u64::from(HELLO_INTERVAL) * 10 + u64::from(late));
+        let beat = u64::from(HELLO_INTERVAL) * if self.is_idle { 20 } else { 10 };
+        let wait = Duration::from_millis(beat + u64::from(late));
         self.timers.set(Timer::Hello(link), now + wait);
         self.ask_hello(link, Purpose::Beat, now);
     }

@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// Measure only these parts
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) only: Vec<Part>,
+    /// For how many seconds the idle daemons are watched, once
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) seconds: u32,
 }
 
 /// What can be measured by itself.
@@ -37,11 +40,13 @@ pub(crate) enum Part {
     Chat,
     /// A full outbox between phones
     Drain,
+    /// Wake-ups and memory of daemons that have nothing to do; only when it is asked for
+    Idle,
 }
 
 impl Args {
-    /// Whether a part is asked for; without a choice all are.
+    /// Whether a part is asked for; without a choice all are that do not take minutes.
     pub(crate) fn takes(&self, part: Part) -> bool {
-        self.only.is_empty() || self.only.contains(&part)
+        (self.only.is_empty() && part != Part::Idle) || self.only.contains(&part)
     }
 }

@@ -111,3 +111,19 @@ pub(crate) const DRAIN_SYNCS_SENDER: Figure =
 /// Syncs of the receiver meanwhile.
 pub(crate) const DRAIN_SYNCS_RECEIVER: Figure =
     figure("syncs while 10,000 lines drain", "3Phone, receiver", "", Must::Nothing);
+const WAKE_UPS: &str = "idle with one peer, wake-ups of all threads";
+const MEMORY: &str = "idle with one peer, memory resident";
+/// `up` without options, all services open.
+pub(crate) const IDLE: Figure = figure(WAKE_UPS, OURS, "1/hour", Must::AtMost(600.0));
+/// `up --power idle`.
+pub(crate) const IDLE_LOW: Figure =
+    figure(WAKE_UPS, "3Phone, --power idle", "1/hour", Must::AtMost(400.0));
+/// The stock daemon.
+pub(crate) const IDLE_STOCK: Figure = figure(WAKE_UPS, "stock", "1/hour", Must::Nothing);
+/// `up` without options, all services open.
+pub(crate) const IDLE_MEMORY: Figure = figure(MEMORY, OURS, "MiB", Must::AtMost(16.0));
+/// What of it no file lies behind: what the system cannot take back.
+pub(crate) const IDLE_PRIVATE: Figure =
+    figure("of that, not backed by a file", OURS, "MiB", Must::Nothing);
+/// The stock daemon.
+pub(crate) const IDLE_MEMORY_STOCK: Figure = figure(MEMORY, "stock", "MiB", Must::Nothing);

@@ -9,6 +9,7 @@ mod bus;
 mod chat;
 mod figure;
 mod http;
+mod idle;
 mod messages;
 mod phone;
 mod report;
@@ -52,6 +53,11 @@ async fn measure(args: &Args, report: &mut Report) -> Result<(), Error> {
     let stock = stock::is_there();
     if !stock && (args.takes(Part::Bus) || args.takes(Part::Http)) {
         progress("MYCELIUM_BIN names no stock daemon: only our own nodes are measured");
+    }
+    if args.takes(Part::Idle) {
+        progress(&format!("idle daemons, {} s", args.seconds));
+        let watched = std::time::Duration::from_secs(args.seconds.into());
+        tokio::task::block_in_place(|| idle::measure(report, watched))?;
     }
     for run in 1..=args.runs {
         if args.takes(Part::Bus) {

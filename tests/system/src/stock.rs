@@ -35,6 +35,17 @@ impl StockDaemon {
         Some(Self::run(Path::new(&binary), peers).expect("the stock daemon starts"))
     }
 
+    /// As [`StockDaemon::start`], without a word.
+    pub fn start_quietly(peers: &[String]) -> Option<Self> {
+        let binary = std::env::var_os("MYCELIUM_BIN")?;
+        Some(Self::run(Path::new(&binary), peers).expect("the stock daemon starts"))
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     fn run(binary: &Path, peers: &[String]) -> std::io::Result<Self> {
         let folder = tempfile::tempdir()?;
         let (tcp, api, rpc) = (free_port()?, free_port()?, free_port()?);
