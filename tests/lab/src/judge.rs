@@ -19,7 +19,6 @@ const KEPT: usize = 20;
 /// Which routes of a node may have changed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Changed {
-    Nothing,
     Only(Prefix),
     Anything,
 }
@@ -63,20 +62,10 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    /// The ways of this node changed.
-    pub(crate) fn look(&mut self, ways: &Ways<'_>, at: NodeId, changed: Changed, now: Instant) {
-        match changed {
-            Changed::Nothing => {}
-            Changed::Only(prefix) => self.follow(ways, at, prefix, now),
-            Changed::Anything => {
-                let node = &ways.0[at.0];
-                let before = self.open.iter().filter(|(_, open)| open.members.contains(&at));
-                let mut prefixes: Vec<Prefix> = before.map(|(prefix, _)| *prefix).collect();
-                prefixes.extend(node.brain.selected());
-                for prefix in prefixes {
-                    self.follow(ways, at, prefix, now);
-                }
-            }
+    /// These ways of this node changed.
+    pub(crate) fn look(&mut self, ways: &Ways<'_>, at: NodeId, changed: &[Prefix], now: Instant) {
+        for prefix in changed {
+            self.follow(ways, at, *prefix, now);
         }
     }
 

@@ -42,6 +42,9 @@ pub(crate) enum State {
     Stopped,
 }
 
+/// Where packets to a prefix go next, and to which life of its node.
+type Way = (Prefix, LinkId, RouterId);
+
 /// What waits for a frozen node.
 #[derive(Debug)]
 pub(crate) enum Waiting {
@@ -69,6 +72,8 @@ pub(crate) struct Node {
     pub(crate) counters: Counters,
     pub(crate) last_wake: Option<Instant>,
     pub(crate) selections: u64,
+    /// Next hops by prefix when all were looked at last.
+    ways: Vec<Way>,
     /// When IP packets for this node arrived.
     pub(crate) arrivals: Vec<Instant>,
     pub(crate) delivered: u64,
@@ -101,6 +106,7 @@ impl Node {
             counters: Counters::default(),
             last_wake: None,
             selections: 0,
+            ways: Vec::new(),
             arrivals: Vec::new(),
             delivered: 0,
         }
@@ -112,6 +118,19 @@ impl Node {
             self.counters.wakeups += 1;
             self.counters.timer_wakeups += u64::from(timer);
         }
+    }
+}
+
+impl Node {
+    /// Prefixes whose next hop is another than when this was asked last.
+    pub(crate) fn changed_ways(&mut self) -> Vec<Prefix> {
+        let now = self.brain.ways();
+        let before = std::mem::replace(&mut self.ways, now);
+        let gone = before.iter().filter(|way| self.ways.binary_search(way).is_err());
+        let new = self.ways.iter().filter(|way| before.binary_search(way).is_err());
+        let mut changed: Vec<Prefix> = gone.chain(new).map(|way| way.0).collect();
+        changed.dedup();
+        changed
     }
 }
 
@@ -199,16 +218,18 @@ impl Brain {
         }
     }
 
-    /// All prefixes with a selected route.
-    pub(crate) fn selected(&self) -> Vec<Prefix> {
-        match self {
+    /// All selected routes, in order.
+    fn ways(&self) -> Vec<Way> {
+        let mut ways: Vec<Way> = match self {
             Self::Ours(engine) => {
                 let routes = engine.routes().filter(|route| route.selected);
-                routes.map(|route| route.prefix).collect()
+                routes.map(|route| (route.prefix, route.link, route.router_id)).collect()
             }
-            Self::Stock(stock) => stock.selected_prefixes(),
+            Self::Stock(stock) => stock.ways(),
             Self::Hostile(_) => Vec::new(),
-        }
+        };
+        ways.sort_unstable();
+        ways
     }
 
     /// All route entries.

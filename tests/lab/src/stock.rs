@@ -211,8 +211,9 @@ impl Stock {
         entries.first().filter(|entry| entry.selected).map(|entry| (entry.link, entry.id))
     }
 
-    pub(crate) fn selected_prefixes(&self) -> Vec<Prefix> {
-        self.table.selected_prefixes()
+    pub(crate) fn ways(&self) -> Vec<(Prefix, LinkId, RouterId)> {
+        let selected = self.table.selected_entries().into_iter();
+        selected.map(|(prefix, entry)| (prefix, entry.link, entry.id)).collect()
     }
 
     pub(crate) fn route_count(&self) -> usize {

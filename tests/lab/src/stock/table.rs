@@ -93,11 +93,6 @@ impl Table {
         self.sets.iter().filter(|(_, set)| via(set)).map(|(prefix, _)| *prefix).collect()
     }
 
-    pub(super) fn selected_prefixes(&self) -> Vec<Prefix> {
-        let has = |set: &[Entry]| set.first().is_some_and(|entry| entry.selected);
-        self.sets.iter().filter(|(_, set)| has(set)).map(|(prefix, _)| *prefix).collect()
-    }
-
     pub(super) fn selected_entries(&self) -> Vec<(Prefix, Entry)> {
         let selected = |(prefix, set): (&Prefix, &Vec<Entry>)| {
             set.first().filter(|entry| entry.selected).map(|entry| (*prefix, *entry))

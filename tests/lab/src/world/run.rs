@@ -107,7 +107,7 @@ impl World {
             State::Up => {}
         }
         node.woke(false, self.now);
-        let mut changed = Changed::Nothing;
+        let mut changed = Changed::Anything;
         let mut decoder = Decoder::new();
         decoder.push(&bytes);
         // What makes no sense ends the link, as the driver does.
@@ -147,10 +147,12 @@ impl World {
         let node = &mut self.nodes[id.0];
         let selections = node.brain.selections();
         if selections != node.selections {
-            let several = selections - node.selections > 1;
             node.selections = selections;
-            let changed = if several { Changed::Anything } else { changed };
-            self.judge.look(&Ways(&self.nodes, &self.cables), id, changed, self.now);
+            let changed = match changed {
+                Changed::Only(prefix) => vec![prefix],
+                Changed::Anything => node.changed_ways(),
+            };
+            self.judge.look(&Ways(&self.nodes, &self.cables), id, &changed, self.now);
         }
         for link in closed {
             self.hang_up(id, link);

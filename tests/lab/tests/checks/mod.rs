@@ -2,7 +2,7 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use std::fmt::Debug;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use threephone_lab::{Ending, NodeId, World};
 
@@ -51,4 +51,9 @@ pub(crate) fn steps(usual: u64) -> u64 {
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
+}
+
+/// The longest time between two of these.
+pub(crate) fn longest_gap(times: &[Instant]) -> Duration {
+    times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
 }
