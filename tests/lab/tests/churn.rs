@@ -75,7 +75,7 @@ fn three_hundred_nodes_live_through_churn_without_a_loop_and_reach_each_other_af
         world.build(Shape::Random { more_per_ten: 10 }, &[Kind::Ours; 300], wire);
         world.run(Duration::from_secs(30));
         let mut churn = Churn::new(30);
-        for _ in 0..steps(40) {
+        for _ in 0..steps(30) {
             churn.step(&mut world);
             world.run(Duration::from_secs(1));
         }
