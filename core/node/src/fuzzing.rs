@@ -4,10 +4,12 @@
 //! compiler is at hand, and replayed over `fixtures/fuzz` by a plain test everywhere.
 
 mod bus;
+mod router;
 
 use bytes::{Bytes, BytesMut};
 
 pub use self::bus::bus;
+pub use self::router::router;
 
 use crate::wire::control::Tlv;
 use crate::wire::frame::{Decoder, FrameError, Packet};

@@ -64,6 +64,19 @@ fn the_bus_corpus_breaks_no_property() {
     }
 }
 
+#[test]
+fn the_router_corpus_breaks_no_property() {
+    for (path, input) in corpus("router") {
+        println!("{}", path.display());
+        fuzzing::router(&input);
+        for position in (0..input.len()).step_by(5) {
+            let mut changed = input.clone();
+            changed[position] ^= 1 << (position % 8);
+            fuzzing::router(&changed);
+        }
+    }
+}
+
 /// Something that looks like a control packet, so that random bytes reach the TLVs.
 fn control_like() -> impl Strategy<Value = Vec<u8>> {
     let tlv = (prop_oneof![Just(4), Just(5), 8..=10_u8, any::<u8>()], vec(any::<u8>(), 0..80));
@@ -91,6 +104,11 @@ proptest! {
     #[test]
     fn random_programs_break_no_property_of_the_bus(program in vec(any::<u8>(), 0..400)) {
         fuzzing::bus(&program);
+    }
+
+    #[test]
+    fn random_events_break_no_property_of_the_router(bytes in vec(any::<u8>(), 0..1200)) {
+        fuzzing::router(&bytes);
     }
 
     #[test]

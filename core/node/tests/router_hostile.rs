@@ -190,12 +190,12 @@ fn an_infeasible_update_costs_one_seqno_request_in_four_seconds() {
     router.handle_tlv(A, Tlv::Update(update(5, 7, 0)), now);
     router.handle_tlv(B, request(&subnet(5).to_string(), 0), now);
     router.handle_tlv(A, Tlv::Update(update(5, 7, INFINITE)), now);
-    drain(&mut router);
     for _ in 0..10 {
         router.handle_tlv(B, Tlv::Update(update(5, 7, 5000)), now);
     }
     let expected = SeqnoRequest { seqno: 8, hop_count: 64, router_id: id(5), prefix: subnet(5) };
-    let sent = sent(&mut router);
+    let mut sent = sent(&mut router);
+    sent.retain(|(link, tlv)| *link == B && matches!(tlv, Tlv::SeqnoRequest(_)));
     assert_eq!(sent, [(B, Tlv::SeqnoRequest(expected))]);
     router.handle_tlv(B, Tlv::Update(update(5, 8, 5000)), now);
     assert!(matches!(router.route(key(5).address()), RouteLookup::Selected { link: B, .. }));

@@ -42,6 +42,8 @@ pub(crate) enum Part {
     Drain,
     /// Wake-ups and memory of daemons that have nothing to do; only when it is asked for
     Idle,
+    /// Routes that one peer announces
+    Routes,
 }
 
 impl Args {

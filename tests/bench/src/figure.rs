@@ -127,3 +127,14 @@ pub(crate) const IDLE_PRIVATE: Figure =
     figure("of that, not backed by a file", OURS, "MiB", Must::Nothing);
 /// The stock daemon.
 pub(crate) const IDLE_MEMORY_STOCK: Figure = figure(MEMORY, "stock", "MiB", Must::Nothing);
+const ROUTES: &str = "100,000 routes of one peer";
+/// Updates of routes not known yet, per second of CPU time.
+pub(crate) const ROUTES_NEW: Figure =
+    figure(ROUTES, "3Phone, new ones", "per CPU second", Must::AtLeast(125_000.0));
+/// The same Updates once more.
+pub(crate) const ROUTES_AGAIN: Figure =
+    figure(ROUTES, "3Phone, repeated", "per CPU second", Must::AtLeast(125_000.0));
+/// What they take, and what the process grows by.
+pub(crate) const ROUTES_MEMORY: Figure = figure(ROUTES, OURS, "MiB", Must::AtMost(40.0));
+/// The same per route, as allocated.
+pub(crate) const ROUTES_BYTES: Figure = figure(ROUTES, OURS, "bytes a route", Must::Nothing);

@@ -13,6 +13,7 @@ mod idle;
 mod messages;
 mod phone;
 mod report;
+mod routes;
 mod slow;
 mod stock;
 
@@ -23,6 +24,9 @@ use clap::Parser;
 
 use crate::args::{Args, Part};
 use crate::report::Report;
+
+#[global_allocator]
+static ALLOCATOR: routes::Counting = routes::Counting;
 
 /// Whatever went wrong; a benchmark only says so and ends.
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -84,6 +88,10 @@ async fn measure(args: &Args, report: &mut Report) -> Result<(), Error> {
         if args.takes(Part::Slow) {
             progress(&format!("run {run} of {}: bus, slow paths", args.runs));
             tokio::task::block_in_place(|| slow::measure(report, u64::from(run)))?;
+        }
+        if args.takes(Part::Routes) {
+            progress(&format!("run {run} of {}: 100,000 routes", args.runs));
+            tokio::task::block_in_place(|| routes::measure(report))?;
         }
         if args.takes(Part::Chat) {
             progress(&format!("run {run} of {}: chat, one line at a time", args.runs));

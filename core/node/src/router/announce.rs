@@ -26,8 +26,21 @@ const QUESTION_INTERVAL: Duration = Duration::from_millis(50);
 impl Router {
     /// Notes that all who had this prefix from here are to hear of its new state.
     pub(super) fn announce(&mut self, prefix: Prefix) {
-        let told = self.table.get(prefix).map_or_else(LinkSet::default, |known| known.told());
+        let Some(known) = self.table.get(prefix) else { return };
+        let mut told = known.told();
+        if let Some(place) = known.selected().and_then(|route| self.place(route.link)) {
+            told.remove(place); // it knows better
+        }
         self.queue_updates(prefix, &told);
+    }
+
+    /// The route goes through this peer now. If it had the prefix from here it must not come back for
+    /// it: two nodes that lose their own ways at once would take each other for the way.
+    pub(super) fn poison(&mut self, prefix: Prefix, next_hop: LinkId) {
+        let told = self.table.get(prefix).map_or_else(LinkSet::default, |known| known.told());
+        if self.place(next_hop).is_some_and(|place| told.contains(place)) {
+            self.queue_update(next_hop, prefix);
+        }
     }
 
     /// Notes that these peers are to hear of the state of a prefix.
@@ -118,21 +131,22 @@ impl Router {
         let Some(prefix) = next else { return };
         let Some(known) = self.table.get_mut(prefix) else { return };
         let is_told = known.told().contains(place);
+        let is_next_hop = known.selected().is_some_and(|route| route.link == link);
         let is_new =
             walk.to_tell == ToTell::All && known.selected().is_some_and(|route| route.link != link);
         if is_new {
             known.tell(place);
         }
-        if is_told || is_new {
+        if (is_told && !is_next_hop) || is_new {
             self.tell(link, prefix, now);
         }
     }
 
-    /// Sends the state of a prefix: its route, unless that goes through the peer, or that there is
-    /// none.
+    /// Sends the state of a prefix: its route, or that there is none, which for the next hop of the
+    /// route is the same.
     fn tell(&mut self, link: LinkId, prefix: Prefix, now: Instant) {
         match self.table.selected(prefix).copied() {
-            Some(route) if route.link == link => {}
+            Some(route) if route.link == link => self.send_retraction(link, prefix),
             Some(route) => self.send_route(link, prefix, &route, now),
             None => self.send_retraction(link, prefix),
         }

@@ -156,6 +156,14 @@ impl Lookups {
         std::mem::take(&mut running.askers)
     }
 
+    /// The route that was found is lost: the next lookup asks everybody anew.
+    pub(super) fn renew(&mut self, prefix: Prefix) {
+        if self.running.get(&prefix).is_some_and(|running| running.answered) {
+            self.finish(prefix);
+            self.deadlines.cancel(prefix);
+        }
+    }
+
     /// What a new peer should be asked: every prefix still awaited, with its generation. It may
     /// know what the others did not, so failures are forgotten too.
     pub(super) fn ask_also(&mut self, place: u8) -> Vec<(Prefix, u8)> {
@@ -271,6 +279,20 @@ mod tests {
         assert_eq!(lookups.pop_failed(at(15)), None);
         assert!(lookups.start(prefix(1), Asker::This, 0, links(&[1]), at(19)).is_none());
         assert!(lookups.start(prefix(1), Asker::This, 0, links(&[1]), at(20)).is_some());
+    }
+
+    #[test]
+    fn after_a_found_route_is_lost_everybody_is_asked_anew() {
+        let now = Instant::now();
+        let mut lookups = Lookups::new(LIMITS);
+        let start =
+            |lookups: &mut Lookups| lookups.start(prefix(1), Asker::This, 0, links(&[1]), now);
+        start(&mut lookups);
+        lookups.answer(prefix(1));
+        assert_eq!(start(&mut lookups), Some(links(&[1])), "asked just now");
+        lookups.answer(prefix(1));
+        lookups.renew(prefix(1));
+        assert_eq!(start(&mut lookups), Some(links(&[])));
     }
 
     #[test]

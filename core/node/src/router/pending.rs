@@ -69,12 +69,11 @@ impl SeqnoRequests {
         }
     }
 
-    /// Whether the same request was sent on just now; if so, the requester waits for it too. One sent
-    /// earlier has come to nothing, or the requester would have what it wants.
-    pub(super) fn join(&mut self, wanted: Wanted, requester: u8, now: Instant) -> bool {
-        let Some(request) = self.requests.get_mut(&wanted) else { return false };
-        request.requesters.insert(requester);
-        now.saturating_duration_since(request.asked_at) < RECENT
+    /// When the same request is on its way already, the requester waits for it too.
+    pub(super) fn join(&mut self, wanted: Wanted, requester: u8) {
+        if let Some(request) = self.requests.get_mut(&wanted) {
+            request.requesters.insert(requester);
+        }
     }
 
     /// Ends all requests that a route with this sequence number answers, and tells who asked.
@@ -150,16 +149,11 @@ mod tests {
         let (prefix, id, _) = wanted(0);
         let answered = requests.answer(prefix, id, 6);
         assert_eq!([5, 6, 7].map(|place| answered.contains(place)), [true, true, false]);
-        assert!(requests.join(wanted(7), 9, now) && !requests.join(wanted(6), 9, now));
-    }
-
-    #[test]
-    fn a_request_that_came_to_nothing_is_sent_on_again() {
-        let now = Instant::now();
-        let mut requests = SeqnoRequests::new(10);
-        requests.sent(wanted(5), 1, Some(2), now);
-        assert!(requests.join(wanted(5), 3, now));
-        assert!(!requests.join(wanted(5), 3, now + RECENT));
+        requests.join(wanted(6), 9);
+        requests.join(wanted(7), 9);
+        let late = requests.answer(prefix, id, 7);
+        assert!(late.contains(7) && late.contains(9));
+        assert!(requests.requests.is_empty() && requests.deadlines.len() == 0);
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Router {
     }
 
     /// Asks for a sequence number that makes routes of a source feasible again: one peer, or
-    /// without a target all that announced the prefix, or when nobody did, everyone.
+    /// without a target all that have a route, or when nobody has, everyone.
     pub(super) fn request_seqno(
         &mut self,
         prefix: Prefix,
@@ -137,8 +137,12 @@ impl Router {
         let set = self.table.set(prefix);
         let targets = match target {
             Some(link) => vec![link],
-            None if set.is_empty() => self.links(),
-            None => set.iter().map(|entry| entry.link).collect(),
+            None => {
+                let alive =
+                    |entry: &&Entry| entry.metric != INFINITE && !self.is_silent(entry.link);
+                let links: Vec<_> = set.iter().filter(alive).map(|entry| entry.link).collect();
+                if links.is_empty() { self.links() } else { links }
+            }
         };
         let request = SeqnoRequest { seqno, hop_count: HOP_COUNT, router_id, prefix };
         let wanted = (prefix, router_id, seqno);
@@ -177,8 +181,9 @@ impl Router {
             return self.queue_update(from, request.prefix);
         }
         let wanted = (request.prefix, request.router_id, request.seqno);
+        // One that is on its way already goes on to whoever has not been asked just now.
+        self.pending.join(wanted, place);
         if request.hop_count >= 2
-            && !self.pending.join(wanted, place, now)
             && let Some((link, target)) = self.next_asked(from, request, now)
         {
             self.pending.sent(wanted, target, Some(place), now);

@@ -43,6 +43,9 @@ impl Router {
             (Some(before), Some(after)) => {
                 let waiting = self.lookups.answer(prefix);
                 self.queue_updates(prefix, &waiting);
+                if before.link != after.link {
+                    self.poison(prefix, after.link);
+                }
                 let held = self.table.get(prefix).is_some_and(|known| known.is_held());
                 if !held && self.is_news(&before, &after) {
                     self.announce(prefix);
@@ -58,6 +61,8 @@ impl Router {
 
     fn lose_route(&mut self, prefix: Prefix, before: &Entry, now: Instant) {
         self.output(RouterOutput::RouteLost { prefix });
+        self.lookups.renew(prefix);
+        self.lookups.renew(Prefix::subnet_of(prefix.address()));
         let tick = self.clock.tick(now);
         let is_wanted = self.table.is_used(prefix, tick);
         let Some(known) = self.table.get_mut(prefix) else { return };

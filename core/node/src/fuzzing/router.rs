@@ -1,0 +1,191 @@
+//! Any bytes as what happens to a router: packets of few kinds about few nodes, from four peers, with
+//! time between them; so that random bytes find their way into states that matter.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::router::{Router, RouterConfig, RouterLimits, RouterOutput};
+use crate::wire::control::{Hello, Ihu, RouteRequest, SeqnoRequest, Tlv, Update};
+use crate::{LinkId, Prefix, PublicKey, RouterId};
+
+const LIMITS: RouterLimits = RouterLimits {
+    links: 3,
+    prefixes_per_link: 6,
+    soft_entries: 8,
+    entries: 10,
+    sources: 1000, // what is evicted cannot be checked
+    lookups: 6,
+    lookups_per_link: 2,
+    failures: 3,
+    seqno_requests: 3,
+    pins: 2,
+    hellos_burst: 20,
+    hellos_per_second: 5,
+    updates_burst: 60,
+    updates_per_second: 10,
+    requests_burst: 20,
+    requests_per_second: 5,
+    wildcards_burst: 2,
+    wildcard_seconds: 30,
+};
+
+/// The best this router advertised for each source; what is selected must be better.
+type Distances = BTreeMap<(Prefix, RouterId), (u16, u16, Instant)>;
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    /// Mostly near the edges, where rules change.
+    fn number(&mut self) -> Option<u16> {
+        let byte = self.byte()?;
+        Some(match byte >> 6 {
+            0 => u16::from(byte & 63),
+            1 => u16::MAX - u16::from(byte & 63),
+            2 => (0x8000 - 32) + u16::from(byte & 63),
+            _ => u16::from(byte & 63) * 1000,
+        })
+    }
+}
+
+fn key(number: u8) -> PublicKey {
+    // Number 0 is this router, 15 a key that shares no secret.
+    PublicKey::from_bytes(if number == 15 { [0; 32] } else { [0x40 + number; 32] })
+}
+
+/// A router id and a prefix that fits it, unless the selector says otherwise.
+fn source(selector: u8, shape: u8) -> (RouterId, Prefix) {
+    let key = key(selector & 15);
+    let router_id = RouterId::new(key, [selector >> 6; 6]);
+    let length = match shape & 7 {
+        0 => 128,
+        1 => 72,
+        2 => 63,
+        _ => 64,
+    };
+    let address = if shape & 0xf0 == 0xf0 { [0x42; 16].into() } else { key.address() };
+    let prefix = Prefix::new(address, length).unwrap_or(Prefix::subnet_of(address));
+    (router_id, prefix)
+}
+
+fn tlv(kind: u8, reader: &mut Reader<'_>) -> Option<Tlv> {
+    Some(match kind {
+        0 => Tlv::Hello(Hello { seqno: 0, interval: 2000 }),
+        1 => Tlv::Ihu(Ihu { rxcost: 1, interval: 6000 }),
+        2 | 3 => {
+            let (router_id, prefix) = source(reader.byte()?, reader.byte()?);
+            let (seqno, metric) = (reader.number()?, reader.number()?);
+            let interval = if metric == 7 { 0 } else { 30_000 };
+            Tlv::Update(Update { interval, seqno, metric, prefix, router_id })
+        }
+        4 => {
+            let (_, prefix) = source(reader.byte()?, reader.byte()?);
+            let generation = reader.byte()?;
+            let prefix = (generation & 0x20 == 0).then_some(prefix);
+            Tlv::RouteRequest(RouteRequest { generation, prefix })
+        }
+        _ => {
+            let (router_id, prefix) = source(reader.byte()?, reader.byte()?);
+            let (seqno, hop_count) = (reader.number()?, reader.byte()?.max(1));
+            Tlv::SeqnoRequest(SeqnoRequest { seqno, hop_count, router_id, prefix })
+        }
+    })
+}
+
+/// Plays the bytes. Panics when a table grows over its bound, when a route is selected that is not
+/// feasible or not acceptable, or when a peer is sent what no node may send.
+pub fn router(bytes: &[u8]) {
+    let start = Instant::now();
+    let own = RouterId::new(key(0), [0; 6]);
+    let prefix = Prefix::subnet_of(key(0).address());
+    let config = RouterConfig { router_id: own, prefix, seed: [9; 32], limits: LIMITS };
+    let (mut router, mut now) = (Router::new(config, start), start);
+    let mut distances = Distances::new();
+    let mut reader = Reader(bytes);
+    while step(&mut router, &mut reader, &mut now).is_some() {
+        check_outputs(&mut router, own, &mut distances, now);
+        check_tables(&router, &distances, prefix);
+    }
+}
+
+fn step(router: &mut Router, reader: &mut Reader<'_>, now: &mut Instant) -> Option<()> {
+    let what = reader.byte()?;
+    let link = LinkId(u64::from(what >> 6));
+    match what & 15 {
+        kind @ 0..=5 => {
+            let tlv = tlv(kind, reader)?;
+            router.handle_tlv(link, tlv, *now);
+        }
+        6 => router.link_up(link, u16::from(what & 0x30), *now),
+        7 if what & 0x30 == 0 => router.link_down(link, *now),
+        7 | 8 => {
+            let millis = u64::from(reader.byte()?) * if what & 0x10 == 0 { 10 } else { 4000 };
+            *now += Duration::from_millis(millis);
+            router.handle_timeout(*now);
+            let next = router.poll_timeout();
+            assert!(next.is_none_or(|next| next > *now), "what is due has been done");
+        }
+        9 => router.use_route(key(reader.byte()? & 15).address(), *now),
+        10 => drop(router.lookup(key(reader.byte()? & 15).address(), *now)),
+        11 => router.note_traffic(link, u32::from(what & 0x10), u32::from(what & 0x20), *now),
+        12 => router.expect_answer(key(reader.byte()? & 15).address(), *now),
+        13 => router.confirm(key(reader.byte()? % 15), *now),
+        14 => router.forget(&key(reader.byte()? & 15), *now),
+        _ => router.trust(link),
+    }
+    Some(())
+}
+
+fn check_outputs(router: &mut Router, own: RouterId, distances: &mut Distances, now: Instant) {
+    // A router forgets them after 1800 s.
+    distances.retain(|_, (_, _, at)| now < *at + Duration::from_secs(1799));
+    while let Some(output) = router.poll_output() {
+        let RouterOutput::Send { tlv, .. } = output else { continue };
+        match tlv {
+            Tlv::Update(update) if update.router_id == own => {
+                assert!(update.metric == 0 || update.metric == u16::MAX);
+            }
+            Tlv::Update(update) => {
+                assert!(update.metric != u16::MAX, "retractions are in the own name");
+                assert!(update.prefix.contains(update.router_id.public_key().address()));
+                let source = (update.prefix, update.router_id);
+                distances.insert(source, (update.seqno, update.metric, now));
+            }
+            Tlv::RouteRequest(request) => {
+                let prefix = request.prefix.map(|prefix| prefix.length());
+                assert!(request.generation <= 15 && prefix == Some(64));
+            }
+            Tlv::SeqnoRequest(request) => assert!(request.hop_count > 0),
+            Tlv::Hello(_) | Tlv::Ihu(_) => {}
+        }
+    }
+}
+
+fn check_tables(router: &Router, distances: &Distances, own: Prefix) {
+    let mut selected = BTreeMap::new();
+    let mut count = 0;
+    for route in router.routes() {
+        count += 1;
+        assert!(!own.covers(&route.prefix), "own addresses are not routed");
+        assert!(route.prefix.contains(route.key.address()) && route.key != key(15));
+        if route.selected {
+            assert!(selected.insert(route.prefix, route.link).is_none(), "one of a prefix");
+            assert!(route.metric != u16::MAX);
+            // What was last advertised is what a route must not fall behind, in its number and, for
+            // the same number, its metric.
+            if let Some((seqno, metric, _)) = distances.get(&(route.prefix, route.router_id)) {
+                let behind = seqno.wrapping_sub(route.seqno);
+                let is_older = behind != 0 && behind < 0x8000;
+                assert!(!is_older, "{route:?} after {seqno}");
+                assert!(behind != 0 || route.metric < *metric, "{route:?} after {metric}");
+            }
+        }
+    }
+    assert!(count <= LIMITS.entries, "{count} entries");
+    assert!(router.queries().count() <= LIMITS.lookups);
+}
