@@ -105,6 +105,10 @@ pub(crate) struct Up {
     /// Do not look for peers on the local network
     #[arg(long)]
     pub(crate) no_discovery: bool,
+    /// Bring IP traffic of this host into the overlay through a TUN device of this name (Linux;
+    /// needs root or CAP_NET_ADMIN) [default: no device]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tun: Option<String>,
     /// Connect to a few of the public network's entry peers, now and at every later start
     #[arg(long, conflicts_with = "no_public_peers")]
     pub(crate) public_peers: bool,

@@ -162,7 +162,7 @@ impl From<IdentityError> for PhoneError {
 impl From<NodeError> for PhoneError {
     fn from(error: NodeError) -> Self {
         match error {
-            NodeError::Listen { .. } => Self::CannotListen,
+            NodeError::Listen { .. } | NodeError::Tun(_) => Self::CannotListen,
             NodeError::PeerExists(_) => Self::AlreadyExists,
             NodeError::UnknownPeer(_) => Self::NotFound,
             NodeError::TooManyPeers(limit) => Self::TooMany { limit: count(limit) },

@@ -1,44 +1,55 @@
 //! The data plane (spec section 7): where a sealed packet goes, and what happens to it meanwhile.
 //!
 //! Packets for this node are opened and handed up; others are forwarded; both wait a bounded time
-//! when nothing is known of the other end. Without a TUN, IP packets are checked and dropped. The
-//! hop limit counts before anything else, also for packets that have arrived.
+//! when nothing is known of the other end. The hop limit counts before anything else, also for
+//! packets that have arrived. What most packets need is known already: those go by the fast path of
+//! the driver, which uses the same ciphers, checks and counters, and everything else comes here.
 #![warn(clippy::indexing_slicing, clippy::string_slice)]
 
+mod cipher;
 mod icmp;
 mod inner;
+mod local;
+mod outgoing;
 mod rate;
+mod statistics;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod waiting;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::Ipv6Addr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rand_chacha::ChaCha20Rng;
-use rand_core::Rng;
 
+use self::cipher::Ciphers;
 pub use self::icmp::IcmpError;
-use self::inner::is_honest_ip;
+pub(crate) use self::inner::check_ip;
+pub(crate) use self::outgoing::{Ends, check};
 use self::rate::RateLimit;
-use self::waiting::Waiting;
+pub use self::statistics::{AddressCount, PacketStatistics};
+pub(crate) use self::statistics::{Run, Runs, Statistics};
+pub use self::tally::DataCounters;
+pub(crate) use self::tally::{Cause, Tally};
+use self::waiting::{Held, Waiting};
 use crate::identity::SecretKey;
 use crate::limits::DataLimits;
 use crate::router::{RouteLookup, Router};
-use crate::seal::{OVERHEAD, ReplayBudget, Sealer};
+use crate::seal::{OVERHEAD, Sealer};
 use crate::wire::data::DataPacket;
 use crate::{LinkId, Prefix, PublicKey, in_overlay, subnet};
 
-const VERSION: u8 = 1;
-const TYPE_L3: u8 = 0;
+pub(crate) const VERSION: u8 = 1;
+pub(crate) const TYPE_L3: u8 = 0;
 const TYPE_MESSAGE: u8 = 1;
 const TYPE_ICMP: u8 = 2;
 /// What a packet starts with; the first hop counts already.
 const HOP_LIMIT: u8 = 64;
-const USER_HEADER: usize = 4;
+pub(crate) const USER_HEADER: usize = 4;
 
 /// What the data plane hands on.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,38 +58,67 @@ pub(crate) enum Output {
     Transmit { link: LinkId, bytes: Bytes },
     /// A message packet from another node, opened.
     Message { source: Ipv6Addr, destination: Ipv6Addr, key: PublicKey, body: Bytes },
+    /// An IP packet for the TUN.
+    Deliver(Bytes),
 }
 
-/// What happened to packets that went nowhere.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct DataCounters {
-    /// The hop limit ran out.
-    pub hop_limit: u64,
-    /// Not sealed by whom they claim to come from, or reflected.
-    pub unopened: u64,
-    /// Opened, but making no sense.
-    pub malformed: u64,
-    /// No route, or no room to wait for one.
-    pub no_route: u64,
-    /// IP packets, for which there is no TUN.
-    pub l3: u64,
-    /// Valid error reports.
-    pub errors: u64,
+/// A packet for this node that was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The outer addresses.
+    pub(crate) source: Ipv6Addr,
+    pub(crate) destination: Ipv6Addr,
+    /// Who sealed it.
+    pub(crate) key: PublicKey,
+    /// Already counted down.
+    pub(crate) hop_limit: u8,
+    /// User header and body.
+    pub(crate) plain: Bytes,
+}
+
+/// What all tasks that handle packets have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) address: Ipv6Addr,
+    pub(crate) subnet: Prefix,
+    pub(crate) tally: Tally,
+    statistics: Mutex<Statistics>,
+}
+
+impl Shared {
+    pub(crate) fn note(&self, runs: &Runs) {
+        self.statistics.lock().unwrap_or_else(PoisonError::into_inner).add_all(runs);
+    }
+
+    pub(crate) fn statistics(&self) -> PacketStatistics {
+        self.statistics.lock().unwrap_or_else(PoisonError::into_inner).read()
+    }
+
+    fn note_one(&self, source: Ipv6Addr, destination: Ipv6Addr, bytes: usize) {
+        let run = Run { source, destination, packets: 1, bytes: bytes as u64 };
+        self.statistics.lock().unwrap_or_else(PoisonError::into_inner).add(&run);
+    }
+}
+
+/// What the fast path needs to know of an address.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    /// Where packets to it leave.
+    pub(crate) link: Option<LinkId>,
+    pub(crate) key: PublicKey,
+    /// Where it was asked for.
+    pub(crate) sealer: Option<Arc<Sealer>>,
 }
 
 /// The data plane of one node.
 pub(crate) struct DataPlane {
-    secret: SecretKey,
-    key: PublicKey,
-    subnet: Prefix,
-    limits: DataLimits,
-    random: ChaCha20Rng,
-    sealers: HashMap<PublicKey, Option<Sealer>>,
-    replay_budget: Arc<ReplayBudget>,
+    shared: Arc<Shared>,
+    ciphers: Ciphers,
     outbound: Waiting,
     inbound: Waiting,
     reports: RateLimit,
-    counters: DataCounters,
+    answers: RateLimit,
+    has_tun: bool,
     outputs: VecDeque<Output>,
 }
 
@@ -89,9 +129,15 @@ impl DataPlane {
         random: ChaCha20Rng,
         now: Instant,
     ) -> Self {
-        let key = secret.public_key();
+        let address = secret.public_key().address();
+        let shared = Shared {
+            address,
+            subnet: Prefix::subnet_of(address),
+            tally: Tally::default(),
+            statistics: Mutex::new(Statistics::new(limits.statistics)),
+        };
         Self {
-            subnet: Prefix::subnet_of(key.address()),
+            shared: Arc::new(shared),
             outbound: Waiting::new(
                 limits.outbound_per_subnet,
                 limits.outbound,
@@ -99,15 +145,51 @@ impl DataPlane {
             ),
             inbound: Waiting::new(limits.inbound_per_subnet, limits.inbound, limits.inbound_bytes),
             reports: RateLimit::new(limits.errors_per_second, now),
-            counters: DataCounters::default(),
-            sealers: HashMap::new(),
-            replay_budget: ReplayBudget::new(limits.replay_bytes),
+            answers: RateLimit::new(limits.answers_per_second, now),
+            ciphers: Ciphers::new(secret, random, limits.ciphers, limits.replay_bytes),
+            has_tun: false,
             outputs: VecDeque::new(),
-            secret,
-            key,
-            limits,
-            random,
         }
+    }
+
+    /// From now on IP packets are delivered to a TUN.
+    pub(crate) fn attach_tun(&mut self) {
+        self.has_tun = true;
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// What is known of an address, with its sealer if that is asked for.
+    pub(crate) fn known(
+        &mut self,
+        address: Ipv6Addr,
+        with_sealer: bool,
+        router: &Router,
+    ) -> Option<Known> {
+        let (link, key) = match router.route(address) {
+            RouteLookup::Selected { link, key, .. } => (Some(link), key),
+            RouteLookup::Unselected { key } => (None, key),
+            RouteLookup::Unknown => return None,
+        };
+        let sealer = if with_sealer { Some(self.ciphers.sealer(&key)?) } else { None };
+        Some(Known { link, key, sealer })
+    }
+
+    /// Whether packets of this key are still to be sealed and opened with this sealer.
+    pub(crate) fn holds(&self, key: &PublicKey, sealer: &Arc<Sealer>) -> bool {
+        self.ciphers.holds(key, sealer)
+    }
+
+    /// As long as this number stays the same, every sealer is still held.
+    pub(crate) fn evictions(&self) -> u64 {
+        self.ciphers.evictions()
+    }
+
+    /// A sealer was used beside this.
+    pub(crate) fn note_use(&mut self, key: &PublicKey) {
+        self.ciphers.sealer(key);
     }
 
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
@@ -115,7 +197,7 @@ impl DataPlane {
     }
 
     pub(crate) fn counters(&self) -> DataCounters {
-        self.counters
+        self.shared.tally.counters()
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
@@ -123,8 +205,11 @@ impl DataPlane {
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        let dropped = self.outbound.expire(now) + self.inbound.expire(now);
-        self.counters.no_route += dropped as u64;
+        for held in self.outbound.expire(now) {
+            self.give_up(held, now);
+        }
+        let dropped = self.inbound.expire(now).len();
+        self.shared.tally.add(Cause::NoRoute, dropped as u64);
     }
 
     /// A packet came over a link (spec 7.2).
@@ -135,17 +220,19 @@ impl DataPlane {
         router: &mut Router,
         now: Instant,
     ) {
-        if self.subnet.contains(packet.source) {
-            self.counters.malformed += 1; // ours come from here, not from there
+        if self.shared.subnet.contains(packet.source) {
+            self.shared.tally.count(Cause::Malformed); // ours come from here, not from there
             return;
         }
+        let length = DataPacket::HEADER_LENGTH + packet.payload.len();
+        self.shared.note_one(packet.source, packet.destination, length);
         if packet.hop_limit < 2 {
-            self.counters.hop_limit += 1;
+            self.shared.tally.count(Cause::HopLimit);
             self.report(IcmpError::HopLimitExceeded, from, &packet, router, now);
             return;
         }
         packet.hop_limit -= 1;
-        if self.subnet.contains(packet.destination) {
+        if self.shared.subnet.contains(packet.destination) {
             self.deliver(packet, router, now);
         } else {
             self.forward(Some(from), packet, router, now);
@@ -170,8 +257,9 @@ impl DataPlane {
             return false;
         }
         router.use_route(destination, now);
-        match self.seal((source, destination), &key, TYPE_MESSAGE, write) {
+        match self.seal((source, destination), &key, (TYPE_MESSAGE, HOP_LIMIT - 1), write) {
             Some(bytes) => {
+                self.shared.note_one(source, destination, bytes.len());
                 self.outputs.push_back(Output::Transmit { link, bytes });
                 true
             }
@@ -182,11 +270,16 @@ impl DataPlane {
     /// A route to `prefix` exists now: what waited for it goes on.
     pub(crate) fn release(&mut self, prefix: Prefix, router: &mut Router, now: Instant) {
         let subnet = subnet_bits(prefix.address());
-        for packet in self.outbound.take(subnet) {
-            self.forward(None, packet, router, now);
+        for held in self.outbound.take(subnet) {
+            match held {
+                Held::Sealed(packet) => self.forward(None, packet, router, now),
+                Held::Plain(packet) => self.handle_ip(packet, router, now),
+            }
         }
-        for packet in self.inbound.take(subnet) {
-            self.deliver(packet, router, now);
+        for held in self.inbound.take(subnet) {
+            if let Held::Sealed(packet) = held {
+                self.deliver(packet, router, now);
+            }
         }
     }
 
@@ -199,7 +292,7 @@ impl DataPlane {
     ) {
         let destination = packet.destination;
         if !in_overlay(destination) {
-            self.counters.no_route += 1;
+            self.shared.tally.count(Cause::NoRoute);
             return;
         }
         match router.route(destination) {
@@ -207,21 +300,25 @@ impl DataPlane {
                 router.use_route(destination, now);
                 let mut bytes = BytesMut::new();
                 if packet.encode(&mut bytes) {
+                    self.shared.tally.count(Cause::Forwarded);
                     self.outputs.push_back(Output::Transmit { link, bytes: bytes.freeze() });
                 }
             }
             RouteLookup::Unselected { .. } => {
-                self.counters.no_route += 1;
+                self.shared.tally.count(Cause::NoRoute);
                 if let Some(from) = from {
                     self.report(IcmpError::NoRoute, from, &packet, router, now);
                 }
             }
             RouteLookup::Unknown => {
                 router.lookup(destination, now);
-                let refused = self.outbound.push(subnet_bits(destination), packet, now).err();
-                if let (Some(packet), Some(from)) = (refused, from) {
-                    self.counters.no_route += 1;
-                    self.report(IcmpError::NoRoute, from, &packet, router, now);
+                let held = Held::Sealed(packet);
+                let refused = self.outbound.push(subnet_bits(destination), held, now).err();
+                if let Some(Held::Sealed(packet)) = refused {
+                    self.shared.tally.count(Cause::NoRoute);
+                    if let Some(from) = from {
+                        self.report(IcmpError::NoRoute, from, &packet, router, now);
+                    }
                 }
             }
         }
@@ -230,48 +327,50 @@ impl DataPlane {
     fn deliver(&mut self, packet: DataPacket, router: &mut Router, now: Instant) {
         let Some(key) = router.key_of(packet.source) else {
             if !in_overlay(packet.source) {
-                self.counters.malformed += 1;
+                self.shared.tally.count(Cause::Malformed);
                 return;
             }
             router.lookup(packet.source, now);
-            if self.inbound.push(subnet_bits(packet.source), packet, now).is_err() {
-                self.counters.no_route += 1;
+            let subnet = subnet_bits(packet.source);
+            if self.inbound.push(subnet, Held::Sealed(packet), now).is_err() {
+                self.shared.tally.count(Cause::NoRoute);
             }
             return;
         };
-        let opened = self.sealer(&key).and_then(|sealer| sealer.open(&packet.payload).ok());
-        let Some(mut body) = opened else {
-            self.counters.unopened += 1;
+        let Some(sealer) = self.ciphers.sealer(&key) else {
+            self.shared.tally.count(Cause::Unopened);
             return;
         };
-        let (source, destination) = (packet.source, packet.destination);
-        match body.first_chunk::<USER_HEADER>() {
-            Some([VERSION, TYPE_MESSAGE, _, _]) => {
-                body.advance(USER_HEADER);
+        let (source, destination, hop_limit) =
+            (packet.source, packet.destination, packet.hop_limit);
+        match sealer.open(&packet.payload) {
+            Ok(plain) => {
+                let opened = Opened { source, destination, key, hop_limit, plain };
+                self.handle_opened(opened, router, now);
+            }
+            Err(error) => self.shared.tally.count(error.into()),
+        }
+    }
+
+    /// A packet for this node was opened (spec 7.5).
+    pub(crate) fn handle_opened(&mut self, opened: Opened, router: &mut Router, now: Instant) {
+        let Opened { source, destination, key, hop_limit, plain: mut body } = opened;
+        let Some([VERSION, kind, _, _]) = body.first_chunk::<USER_HEADER>() else {
+            self.shared.tally.count(Cause::Malformed);
+            return;
+        };
+        let kind = *kind;
+        body.advance(USER_HEADER);
+        match kind {
+            TYPE_MESSAGE => {
                 self.outputs.push_back(Output::Message { source, destination, key, body });
             }
-            Some([VERSION, TYPE_L3, _, _]) => {
-                body.advance(USER_HEADER);
-                let honest = is_honest_ip(&body, source, destination);
-                let counter =
-                    if honest { &mut self.counters.l3 } else { &mut self.counters.malformed };
-                *counter += 1;
-            }
-            Some([VERSION, TYPE_ICMP, _, _]) => {
-                body.advance(USER_HEADER);
-                match icmp::parse(&body, source, destination) {
-                    Some(report) => {
-                        self.counters.errors += 1;
-                        tracing::debug!(
-                            error = ?report.error,
-                            destination = %report.original_destination,
-                            "a packet went nowhere",
-                        );
-                    }
-                    None => self.counters.malformed += 1,
-                }
-            }
-            _ => self.counters.malformed += 1,
+            TYPE_L3 => match check_ip(&body, source, destination) {
+                Ok(()) => self.handle_inner(body, hop_limit, router, now),
+                Err(cause) => self.shared.tally.count(cause),
+            },
+            TYPE_ICMP => self.handle_report(&body, (source, destination), hop_limit, router),
+            _ => self.shared.tally.count(Cause::Malformed),
         }
     }
 
@@ -289,10 +388,18 @@ impl DataPlane {
         if link != from || !self.reports.allows(subnet_bits(packet.source), now) {
             return;
         }
-        let reporter = self.subnet.address();
+        // A report comes from the network address of a /64, where no host is: about one of those
+        // nothing is reported, or two nodes could keep each other busy.
+        if packet.source == Prefix::subnet_of(packet.source).address() {
+            return;
+        }
+        let reporter = self.shared.subnet.address();
         let ends = (packet.source, packet.destination);
         let write = |out: &mut BytesMut| icmp::build(error, reporter, ends, &packet.payload, out);
-        if let Some(bytes) = self.seal((reporter, packet.source), &key, TYPE_ICMP, write) {
+        if let Some(bytes) =
+            self.seal((reporter, packet.source), &key, (TYPE_ICMP, HOP_LIMIT - 1), write)
+        {
+            self.shared.tally.count(Cause::Reports);
             self.outputs.push_back(Output::Transmit { link, bytes });
         }
     }
@@ -302,38 +409,19 @@ impl DataPlane {
         &mut self,
         (source, destination): (Ipv6Addr, Ipv6Addr),
         key: &PublicKey,
-        kind: u8,
+        (kind, hop_limit): (u8, u8),
         write: impl FnOnce(&mut BytesMut),
     ) -> Option<Bytes> {
         let start = DataPacket::HEADER_LENGTH;
         let mut buffer = BytesMut::with_capacity(1500);
-        DataPacket::encode_header(HOP_LIMIT - 1, source, destination, 0, &mut buffer);
+        DataPacket::encode_header(hop_limit, source, destination, 0, &mut buffer);
         buffer.put_slice(&[VERSION, kind, 0, 0]);
         write(&mut buffer);
         let length = u16::try_from(buffer.len() - start + OVERHEAD).ok()?.to_be_bytes();
         for (byte, new) in buffer.iter_mut().skip(5).zip(length) {
             *byte = new; // the length field of the data header
         }
-        self.sealer(key)?.seal(&mut buffer, start).then(|| buffer.freeze())
-    }
-
-    /// The sealer for a key; none for keys that share no secret.
-    fn sealer(&mut self, key: &PublicKey) -> Option<&mut Sealer> {
-        if self.sealers.len() >= self.limits.ciphers && !self.sealers.contains_key(key) {
-            // Any of them: a sealer made anew starts from fresh random bits.
-            let victim = self.sealers.keys().next().copied();
-            victim.and_then(|victim| self.sealers.remove(&victim));
-        }
-        let (secret, own, random) = (&self.secret, &self.key, &mut self.random);
-        let budget = &self.replay_budget;
-        self.sealers
-            .entry(*key)
-            .or_insert_with(|| {
-                let mut start = [0; 12];
-                random.fill_bytes(&mut start);
-                Sealer::new(&secret.shared_secret(key)?, own, key, start, Arc::clone(budget))
-            })
-            .as_mut()
+        self.ciphers.sealer(key)?.seal(&mut buffer, start).then(|| buffer.freeze())
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod command;
 pub(crate) mod core;
 mod dial;
 pub(crate) mod discovery;
+pub(crate) mod fastpath;
 mod forward;
 mod inbox;
 mod interface;

@@ -10,6 +10,7 @@ mod settle;
 
 use std::collections::VecDeque;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -19,8 +20,8 @@ use threephone_address::Target;
 
 pub use self::action::{Action, Class, CloseReason};
 use crate::bus::{BusCounters, BusLoad, Draft, Info, Receiver, Route, Sender, TopicPolicy, Wanted};
-pub use crate::data::DataCounters;
-use crate::data::DataPlane;
+pub use crate::data::{DataCounters, Opened};
+use crate::data::{DataPlane, Known, Shared};
 use crate::identity::{RouterId, SecretKey};
 use crate::limits::Limits;
 use crate::message::{
@@ -141,6 +142,60 @@ impl Engine {
                 self.data.handle(link, packet, &mut self.router, now);
                 self.drain_data();
             }
+        }
+    }
+
+    /// A data packet for this node was opened beside the engine.
+    pub fn handle_opened(&mut self, opened: Opened, now: Instant) {
+        self.touch(now);
+        self.data.handle_opened(opened, &mut self.router, now);
+        self.drain_data();
+    }
+
+    /// From now on IP packets for this node are delivered instead of dropped.
+    pub fn attach_tun(&mut self) {
+        self.data.attach_tun();
+    }
+
+    /// The own host sends an IP packet.
+    pub fn handle_ip(&mut self, packet: Bytes, now: Instant) {
+        self.touch(now);
+        self.data.handle_ip(packet, &mut self.router, now);
+        self.drain_data();
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        self.data.shared()
+    }
+
+    pub(crate) fn known(&mut self, address: Ipv6Addr, with_sealer: bool) -> Option<Known> {
+        self.data.known(address, with_sealer, &self.router)
+    }
+
+    /// Whether what was known of an address still holds.
+    pub(crate) fn is_known(&self, address: Ipv6Addr, known: &Known) -> bool {
+        let (link, key) = match self.router.route(address) {
+            RouteLookup::Selected { link, key, .. } => (Some(link), key),
+            RouteLookup::Unselected { key } => (None, key),
+            RouteLookup::Unknown => return false,
+        };
+        let sealer = known.sealer.as_ref();
+        link == known.link
+            && key == known.key
+            && sealer.is_none_or(|sealer| self.data.holds(&key, sealer))
+    }
+
+    /// As long as this number stays the same, everything that was known still holds.
+    pub(crate) fn changes(&self) -> u64 {
+        self.router.selections() + self.data.evictions()
+    }
+
+    /// Packets took the way to an address beside the engine.
+    pub(crate) fn note_use(&mut self, address: Ipv6Addr, known: &Known, now: Instant) {
+        self.touch(now);
+        self.router.use_route(address, now);
+        if known.sealer.is_some() {
+            self.data.note_use(&known.key);
         }
     }
 

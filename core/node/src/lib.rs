@@ -20,9 +20,11 @@ mod private_network;
 mod public;
 pub mod router;
 pub mod seal;
+pub mod tun;
 pub mod wire;
 
 pub use bus::{BusCounters, BusLoad, TopicAction, TopicPolicy, TopicPolicyError, TopicRule};
+pub use data::{AddressCount, DataCounters, PacketStatistics};
 pub use driver::transport::MemoryNetwork;
 pub use endpoint::{Endpoint, EndpointError, PeerAddress, PeerAddressError, Place, Scheme};
 pub use identity::{KeyFileError, RouterId, SecretKey, SharedSecret};
@@ -40,6 +42,7 @@ pub use prefix::{Prefix, PrefixError};
 pub use private_network::{PrivateNetwork, PrivateNetworkError};
 pub use public::public_peers;
 pub use threephone_address::{PublicKey, Target, in_overlay, same_subnet, subnet};
+pub use tun::{Tun, TunError};
 
 /// One peer link of a node, numbered by whoever drives the engine; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -59,6 +59,12 @@ pub struct DataLimits {
     pub inbound_bytes: usize,
     /// Error reports sent per second in all; to one /64 a tenth of that.
     pub errors_per_second: u32,
+    /// Pings answered and errors told to the own host per second in all; to one /64 a tenth of that.
+    pub answers_per_second: u32,
+    /// Sources and destinations that packets are counted by, each.
+    pub statistics: usize,
+    /// Addresses whose packets find their way without the core.
+    pub paths: usize,
     /// Bytes that remembering packets against replays may take in all, beyond 2.5 KB for each cipher.
     pub replay_bytes: usize,
 }
@@ -74,6 +80,9 @@ impl Default for DataLimits {
             inbound: 2000,
             inbound_bytes: 4 * MIB,
             errors_per_second: 100,
+            answers_per_second: 1000,
+            statistics: 1024,
+            paths: 4096,
             replay_bytes: 16 * MIB,
         }
     }

@@ -19,12 +19,14 @@ pub use self::status::{
 };
 pub use self::stream::{Events, Subscription};
 use crate::bus::{BusCounters, TopicPolicy};
+use crate::data::{DataCounters, PacketStatistics};
 use crate::discovery::{Beacon, Hearing};
 use crate::driver::command::{
     COMMANDS, Command, Handover, INPUTS, Patience, ReleaseGuard, Released, Taking,
 };
 use crate::driver::core::{Core, CoreParts, Inlets};
 use crate::driver::discovery::{self, Order};
+use crate::driver::fastpath::{FastPath, run_tun};
 use crate::driver::listener;
 use crate::driver::manners::Beacons;
 use crate::driver::peer::Peers;
@@ -42,10 +44,14 @@ use crate::power::{Power, PowerMode, PowerPolicy};
 use crate::prefix::Prefix;
 use crate::private_network::PrivateNetwork;
 use crate::router::RouterCounters;
+use crate::tun::{self, Device, Tun};
 
 /// Events a slow reader may be behind; they are small, and a reader that far behind does better to
 /// ask for the whole state.
 const EVENTS: usize = 1024;
+
+/// Tasks that read the TUN and seal; the others open.
+const TUN_TASKS: usize = 4;
 
 /// What a node is started with.
 pub struct NodeConfig {
@@ -74,6 +80,8 @@ pub struct NodeConfig {
     pub plain_vsock: bool,
     /// For tests: where [`Endpoint::Memory`] leads.
     pub memory: MemoryNetwork,
+    /// Where IP packets come from and go to.
+    pub tun: Tun,
 }
 
 impl NodeConfig {
@@ -91,6 +99,7 @@ impl NodeConfig {
             private_network: None,
             plain_vsock: false,
             memory: MemoryNetwork::new(),
+            tun: Tun::None,
         }
     }
 }
@@ -108,6 +117,7 @@ pub struct Node {
     transports: Arc<Transports>,
     tracker: TaskTracker,
     closing: CancellationToken,
+    fast: Arc<FastPath>,
 }
 
 impl Node {
@@ -128,9 +138,11 @@ impl Node {
         let power = Power::new(config.power, now);
         let (secret, limits) = (config.secret, config.limits);
         let (router_random, seed) = (random()?, random()?);
+        let paths = limits.data.paths;
         let (policy, limit) = (config.topic_policy, limits.bus.message_bytes);
         let mut engine = Engine::new(EngineConfig { secret, router_random, seed, limits }, now);
         engine.set_topic_policy(policy.clone());
+        let devices = open_tun(config.tun, &mut engine)?;
         let transports = Transports::new(TransportConfig {
             name: RouterId::new(key, router_random).to_string(),
             private_network: config.private_network,
@@ -143,6 +155,7 @@ impl Node {
         let (commands, command_inlet) = mpsc::channel(COMMANDS);
         let (inputs, input_inlet) = mpsc::channel(INPUTS);
         let (released, released_inlet) = mpsc::unbounded_channel();
+        let fast = Arc::new(FastPath::new(engine.shared(), devices, paths, inputs.clone(), now));
         let (events, first_events) = broadcast::channel(EVENTS);
         let (tracker, closing) = (TaskTracker::new(), CancellationToken::new());
         let node = Self {
@@ -155,12 +168,11 @@ impl Node {
             transports: Arc::clone(&transports),
             tracker: tracker.clone(),
             closing: closing.clone(),
+            fast: Arc::clone(&fast),
         };
         let arrivals =
             Arrivals { core: inputs.clone(), tracker: tracker.clone(), closing: closing.clone() };
-        for listener in listeners {
-            listener::run(listener, &arrivals);
-        }
+        listeners.into_iter().for_each(|listener| listener::run(listener, &arrivals));
         let beacons = config.discovery.map(|port| {
             let router_id = RouterId::new(key, router_random);
             let beacon = beacon_port(node.listening()).map(|port| Beacon { port, router_id });
@@ -171,6 +183,7 @@ impl Node {
             tracker.spawn(closing.clone().run_until_cancelled_owned(discovery::run(parts)));
             beacons
         });
+        run_tun(&fast, &tracker, &closing);
         let core = Core::new(CoreParts {
             beacons,
             engine,
@@ -180,6 +193,7 @@ impl Node {
             limit,
             transports,
             events,
+            fast: Arc::clone(&fast),
             inputs,
             released,
             tracker,
@@ -421,6 +435,16 @@ impl Node {
         Events { receiver }
     }
 
+    /// Data packets and bytes by overlay address, as far as they are remembered.
+    pub fn packet_statistics(&self) -> PacketStatistics {
+        self.fast.shared().statistics()
+    }
+
+    /// What happened to data packets since the node started.
+    pub fn data_counters(&self) -> DataCounters {
+        self.fast.shared().tally.counters()
+    }
+
     /// The key of the node that owns `address`, looked up if need be.
     pub async fn resolve(&self, address: Ipv6Addr, timeout: Duration) -> Option<PublicKey> {
         if self.subnet().contains(address) {
@@ -470,4 +494,13 @@ fn random<const N: usize>() -> Result<[u8; N], NodeError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(NodeError::Random)?;
     Ok(bytes)
+}
+
+fn open_tun(tun: Tun, engine: &mut Engine) -> Result<Vec<Device>, NodeError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let devices = tun::open(tun, engine.address(), cores.div_ceil(2).min(TUN_TASKS))?;
+    if !devices.is_empty() {
+        engine.attach_tun();
+    }
+    Ok(devices)
 }

@@ -7,6 +7,7 @@
 //! trailing bytes, several TLVs) and never read outside the length a header announced.
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects)]
 
+pub(crate) mod checksum;
 pub mod control;
 pub mod data;
 pub mod frame;

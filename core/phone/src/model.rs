@@ -44,6 +44,9 @@ pub struct NodeOptions {
     pub peers: Vec<PeerAddress>,
     /// Whether it looks for peers on the local network.
     pub discovery: bool,
+    /// Name of the TUN device that brings IP traffic of this host into the overlay. None by default,
+    /// which needs no privilege.
+    pub tun: Option<String>,
     /// Whether it connects to entry peers of the public network; what is said here is remembered in
     /// the profile for later starts, which say nothing.
     pub public_peers: Option<bool>,

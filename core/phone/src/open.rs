@@ -8,7 +8,7 @@ use threephone_delivery::{Delivery, DeliveryConfig, DeliveryEvent, Link};
 use threephone_identity::{self as identity, Me, Profile};
 use threephone_mail::Mail;
 use threephone_messaging::Messaging;
-use threephone_node::{Events, Node, NodeConfig, NodeEvent, SecretKey};
+use threephone_node::{Events, Node, NodeConfig, NodeEvent, SecretKey, Tun};
 use threephone_store::{Room, Store, StoreKey, StoreOptions};
 use tokio::task::JoinHandle;
 
@@ -142,6 +142,7 @@ async fn start_node(
         power,
         private_network,
         topic_policy,
+        tun,
     } = options;
     for peer in peer::list_peers(store).await? {
         if !peers.contains(&peer) {
@@ -156,6 +157,7 @@ async fn start_node(
         false => Vec::new(),
     };
     let discovery = discovery.then_some(threephone_node::discovery::PORT);
+    let tun = tun.map_or(Tun::None, Tun::Named);
     let config = NodeConfig {
         listen,
         peers,
@@ -164,6 +166,7 @@ async fn start_node(
         power,
         private_network,
         topic_policy,
+        tun,
         ..NodeConfig::new(secret)
     };
     Ok(Some(Arc::new(Node::start(config).await?)))

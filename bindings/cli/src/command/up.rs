@@ -54,6 +54,7 @@ async fn open(context: &Context, options: &Up) -> Result<Phone, CliError> {
         listen: options.listen.clone(),
         peers: options.peer.clone(),
         discovery: !options.no_discovery,
+        tun: options.tun.clone(),
         public_peers: match (options.public_peers, options.no_public_peers) {
             (true, _) => Some(true),
             (_, true) => Some(false),

@@ -1,12 +1,14 @@
 //! Out-of-band ICMP (spec 7.6): how a node on the way tells a source that its packet went nowhere.
 //!
 //! Reports are made with a limit on their rate, because whoever sends packets chooses the address
-//! they seem to come from. Without a TUN nothing acts on a received report, but it is checked.
+//! they seem to come from. What a received report quotes must be an IP packet that this node sealed;
+//! then it goes to the TUN in the form that the system knows.
 
 use std::net::Ipv6Addr;
 
 use bytes::{BufMut, BytesMut};
 
+use crate::wire::checksum::Sum;
 use crate::wire::{take, take_u8, take_u16};
 
 /// The longest sealed payload that is quoted.
@@ -24,11 +26,23 @@ pub enum IcmpError {
     NoRoute,
 }
 
-/// A report that passed all checks.
+impl IcmpError {
+    /// ICMPv6 type and code.
+    pub(super) fn code(self) -> (u8, u8) {
+        match self {
+            Self::HopLimitExceeded => (3, 0),
+            Self::NoRoute => (1, 0),
+        }
+    }
+}
+
+/// A report that passed all checks but that of what it quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Report {
+pub(super) struct Report<'a> {
     pub(super) error: IcmpError,
     pub(super) original_destination: Ipv6Addr,
+    /// The sealed payload of the packet it is about.
+    pub(super) quote: &'a [u8],
 }
 
 /// Appends a report about a packet that came from `source`.
@@ -40,27 +54,24 @@ pub(super) fn build(
     out: &mut BytesMut,
 ) {
     let quote = if sealed.len() > QUOTE { &[][..] } else { sealed };
-    let kind: u8 = match error {
-        IcmpError::HopLimitExceeded => 3,
-        IcmpError::NoRoute => 1,
-    };
-    let mut icmp = vec![kind, 0, 0, 0, 0, 0, 0, 0];
-    icmp.extend_from_slice(quote);
-    let sum = checksum(reporter, source, &icmp).to_be_bytes();
+    let (kind, code) = error.code();
+    let length = 8 + quote.len();
+    let sum = Sum::pseudo(reporter, source, length, NEXT_HEADER_ICMP).with(&[kind, code]);
+    let sum = sum.with(quote).checksum();
     out.put_slice(&destination.octets());
     out.put_u32(6 << 28);
-    out.put_u16(icmp.len() as u16); // at most 8 + 1232
+    out.put_u16(length as u16); // at most 8 + 1232
     out.put_slice(&[NEXT_HEADER_ICMP, 64]);
     out.put_slice(&reporter.octets());
     out.put_slice(&source.octets());
-    out.put_slice(&[kind, 0]);
+    out.put_slice(&[kind, code]);
     out.put_slice(&sum);
     out.put_u32(0);
     out.put_slice(quote);
 }
 
 /// Reads a report that `reporter` sent to `destination`; none when anything about it is wrong.
-pub(super) fn parse(body: &[u8], reporter: Ipv6Addr, destination: Ipv6Addr) -> Option<Report> {
+pub(super) fn parse(body: &[u8], reporter: Ipv6Addr, destination: Ipv6Addr) -> Option<Report<'_>> {
     if body.len() < HEADER || body.len() > HEADER + QUOTE {
         return None;
     }
@@ -77,36 +88,13 @@ pub(super) fn parse(body: &[u8], reporter: Ipv6Addr, destination: Ipv6Addr) -> O
         && next_header == NEXT_HEADER_ICMP
         && crate::same_subnet(source, reporter)
         && inner_destination == destination
-        && checksum(source, inner_destination, rest) == 0;
-    let error = match take::<2>(&mut rest)? {
-        [3, 0] => IcmpError::HopLimitExceeded,
-        [1, 0] => IcmpError::NoRoute,
+        && Sum::pseudo(source, destination, rest.len(), NEXT_HEADER_ICMP).with(rest).is_right();
+    let error = match take::<8>(&mut rest)? {
+        [3, 0, ..] => IcmpError::HopLimitExceeded,
+        [1, 0, ..] => IcmpError::NoRoute,
         _ => return None,
     };
-    honest.then_some(Report { error, original_destination })
-}
-
-/// The ICMPv6 checksum over pseudo header and message; 0 when the message holds the right one.
-fn checksum(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> u16 {
-    let words = |bytes: &[u8]| -> u64 {
-        bytes
-            .chunks(2)
-            .map(|pair| match pair {
-                [high, low] => u64::from(u16::from_be_bytes([*high, *low])),
-                [high] => u64::from(u16::from_be_bytes([*high, 0])),
-                _ => 0,
-            })
-            .sum()
-    };
-    let mut sum = words(&source.octets())
-        + words(&destination.octets())
-        + message.len() as u64
-        + u64::from(NEXT_HEADER_ICMP)
-        + words(message);
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !(sum as u16)
+    honest.then_some(Report { error, original_destination, quote: rest })
 }
 
 #[cfg(test)]
@@ -138,6 +126,7 @@ mod tests {
         let report = parse(&body, reporter, source).unwrap();
         assert_eq!(report.error, IcmpError::HopLimitExceeded);
         assert_eq!(report.original_destination, destination);
+        assert_eq!(report.quote, quote);
     }
 
     #[test]

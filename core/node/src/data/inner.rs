@@ -3,19 +3,25 @@
 
 use std::net::Ipv6Addr;
 
+use super::Cause;
+
 const L3_HEADER: usize = 40;
 
 /// The check an inner IP packet must pass (spec 7.4): it is one, and says of its ends what the
 /// outer header says.
-pub(super) fn is_honest_ip(body: &[u8], source: Ipv6Addr, destination: Ipv6Addr) -> bool {
-    let Some((header, rest)) = body.split_first_chunk::<L3_HEADER>() else { return false };
+pub(crate) fn check_ip(body: &[u8], source: Ipv6Addr, destination: Ipv6Addr) -> Result<(), Cause> {
+    let (header, rest) = body.split_first_chunk::<L3_HEADER>().ok_or(Cause::Malformed)?;
     let [version, _, _, _, high, low, _, _, ends @ ..] = header;
     let length = usize::from(u16::from_be_bytes([*high, *low]));
+    if version >> 4 != 6 || length != rest.len() {
+        return Err(Cause::Malformed);
+    }
     let (inner_source, inner_destination) = ends.split_at(16);
-    version >> 4 == 6
-        && length == rest.len()
-        && inner_source == source.octets()
-        && inner_destination == destination.octets()
+    if inner_source == source.octets() && inner_destination == destination.octets() {
+        Ok(())
+    } else {
+        Err(Cause::Spoofed)
+    }
 }
 
 #[cfg(test)]
@@ -37,7 +43,7 @@ mod tests {
 
     #[test]
     fn an_ip_packet_must_be_whole_and_name_the_ends_of_the_packet_it_came_in() {
-        assert!(is_honest_ip(&packet(6, 8, ANN, BEN), ANN, BEN));
+        assert_eq!(check_ip(&packet(6, 8, ANN, BEN), ANN, BEN), Ok(()));
         let outside: Ipv6Addr = "2001:db8::1".parse().unwrap();
         for (what, bytes) in [
             ("version 4", packet(4, 8, ANN, BEN)),
@@ -47,11 +53,11 @@ mod tests {
             ("a source outside the overlay", packet(6, 8, outside, BEN)),
             ("another destination", packet(6, 8, ANN, ANN)),
         ] {
-            assert!(!is_honest_ip(&bytes, ANN, BEN), "{what}");
+            assert!(check_ip(&bytes, ANN, BEN).is_err(), "{what}");
         }
         let whole = packet(6, 8, ANN, BEN);
         for length in 0..whole.len() {
-            assert!(!is_honest_ip(&whole[..length], ANN, BEN), "cut to {length}");
+            assert!(check_ip(&whole[..length], ANN, BEN).is_err(), "cut to {length}");
         }
     }
 }

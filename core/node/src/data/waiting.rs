@@ -11,6 +11,15 @@ use bytes::Bytes;
 
 use crate::wire::data::DataPacket;
 
+/// What waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Held {
+    /// A sealed packet on its way, or for this node.
+    Sealed(DataPacket),
+    /// An IP packet of this host.
+    Plain(Bytes),
+}
+
 /// How long a packet waits: as long as a lookup takes to fail.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 /// What a waiting packet costs besides its payload.
@@ -18,7 +27,7 @@ const PACKET_COST: usize = 128;
 
 /// A bounded queue per /64.
 pub(super) struct Waiting {
-    queues: HashMap<u64, VecDeque<(Instant, DataPacket)>>,
+    queues: HashMap<u64, VecDeque<(Instant, Held)>>,
     deadlines: VecDeque<(Instant, u64)>,
     count: usize,
     bytes: usize,
@@ -35,12 +44,7 @@ impl Waiting {
 
     /// Queues a packet; gives it back when there is no room. One /64 has at most an eighth of the
     /// bytes.
-    pub(super) fn push(
-        &mut self,
-        subnet: u64,
-        mut packet: DataPacket,
-        now: Instant,
-    ) -> Result<(), DataPacket> {
+    pub(super) fn push(&mut self, subnet: u64, packet: Held, now: Instant) -> Result<(), Held> {
         // Deadlines of packets that left early count too, or they could grow without bound.
         let held = self.count.max(self.deadlines.len() / 2);
         let queue = self.queues.get(&subnet);
@@ -53,7 +57,13 @@ impl Waiting {
         {
             return Err(packet);
         }
-        packet.payload = Bytes::copy_from_slice(&packet.payload);
+        let packet = match packet {
+            Held::Sealed(packet) => {
+                let payload = Bytes::copy_from_slice(&packet.payload);
+                Held::Sealed(DataPacket { payload, ..packet })
+            }
+            Held::Plain(packet) => Held::Plain(Bytes::copy_from_slice(&packet)),
+        };
         self.count += 1;
         self.bytes += cost(&packet);
         let deadline = now + PATIENCE;
@@ -63,7 +73,7 @@ impl Waiting {
     }
 
     /// Everything that waits for a /64, oldest first.
-    pub(super) fn take(&mut self, subnet: u64) -> impl Iterator<Item = DataPacket> + use<> {
+    pub(super) fn take(&mut self, subnet: u64) -> impl Iterator<Item = Held> + use<> {
         let queue = self.queues.remove(&subnet).unwrap_or_default();
         for (_, packet) in &queue {
             self.count -= 1;
@@ -72,20 +82,21 @@ impl Waiting {
         queue.into_iter().map(|(_, packet)| packet)
     }
 
-    /// Drops what has waited long enough; says how many that were.
-    pub(super) fn expire(&mut self, now: Instant) -> usize {
-        let before = self.count;
+    /// Takes out what has waited long enough.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<Held> {
+        let mut expired = Vec::new();
         while let Some((_, subnet)) = self.deadlines.pop_front_if(|(at, _)| *at <= now) {
             let Some(queue) = self.queues.get_mut(&subnet) else { continue };
             while let Some((_, packet)) = queue.pop_front_if(|(at, _)| *at <= now) {
                 self.count -= 1;
                 self.bytes -= cost(&packet);
+                expired.push(packet);
             }
             if queue.is_empty() {
                 self.queues.remove(&subnet);
             }
         }
-        before - self.count
+        expired
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
@@ -93,17 +104,20 @@ impl Waiting {
     }
 }
 
-fn cost(packet: &DataPacket) -> usize {
-    packet.payload.len() + PACKET_COST
+fn cost(packet: &Held) -> usize {
+    match packet {
+        Held::Sealed(packet) => packet.payload.len() + PACKET_COST,
+        Held::Plain(packet) => packet.len() + PACKET_COST,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn packet(hop_limit: u8, payload: Bytes) -> DataPacket {
+    fn packet(hop_limit: u8, payload: Bytes) -> Held {
         let address = std::net::Ipv6Addr::UNSPECIFIED;
-        DataPacket { hop_limit, source: address, destination: address, payload }
+        Held::Sealed(DataPacket { hop_limit, source: address, destination: address, payload })
     }
 
     #[test]
@@ -113,9 +127,9 @@ mod tests {
         waiting.push(1, packet(1, Bytes::new()), start).unwrap();
         waiting.push(1, packet(2, Bytes::new()), start + Duration::from_secs(10)).unwrap();
         assert_eq!(waiting.poll_timeout(), Some(start + PATIENCE));
-        assert_eq!(waiting.expire(start + PATIENCE), 1);
-        assert_eq!(waiting.take(1).map(|packet| packet.hop_limit).collect::<Vec<_>>(), [2]);
-        assert_eq!(waiting.expire(start + 2 * PATIENCE), 0);
+        assert_eq!(waiting.expire(start + PATIENCE), [packet(1, Bytes::new())]);
+        assert_eq!(waiting.take(1).collect::<Vec<_>>(), [packet(2, Bytes::new())]);
+        assert_eq!(waiting.expire(start + 2 * PATIENCE), []);
         assert_eq!((waiting.poll_timeout(), waiting.bytes), (None, 0));
     }
 

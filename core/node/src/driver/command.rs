@@ -11,6 +11,7 @@ use crate::LinkId;
 use crate::bus::{BusCounters, TopicPolicy};
 use crate::discovery::Heard;
 use crate::endpoint::PeerAddress;
+use crate::engine::Opened;
 use crate::ledger::Ledger;
 use crate::message::{
     MessageId, MessageInfo, OutgoingMessage, ReceivedMessage, SendError, SendState, TopicFilter,
@@ -137,11 +138,28 @@ pub(crate) enum Taking {
 
 /// From links, listeners and diallers.
 pub(crate) enum Input {
-    Packets { link: LinkId, packets: Vec<Packet> },
-    Down { link: LinkId, reason: String },
+    /// What a link brought and the fast path left, and what that opened.
+    Packets {
+        link: LinkId,
+        packets: Vec<Packet>,
+        opened: Vec<Opened>,
+    },
+    /// What the own host sent and the fast path left.
+    Ip {
+        packets: Vec<(Option<Ipv6Addr>, Bytes)>,
+    },
+    /// There was traffic beside the core.
+    Traffic,
+    Down {
+        link: LinkId,
+        reason: String,
+    },
     Beacon(Heard),
     Accepted(Connection),
-    Dialled { peer: PeerAddress, result: std::io::Result<Connection> },
+    Dialled {
+        peer: PeerAddress,
+        result: std::io::Result<Connection>,
+    },
 }
 
 /// From futures and handles that were dropped. Unbounded, since dropping cannot wait; no longer

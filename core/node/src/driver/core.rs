@@ -18,18 +18,19 @@ use tokio_util::task::TaskTracker;
 use super::alarm::Alarm;
 use super::command::{Command, Handover, Input, Released, Reply};
 use super::dial;
+use super::fastpath::{FastPath, Remote};
 use super::forward::Forwards;
 use super::inbox::{self, Inbox, Told};
 use super::link::Link;
 use super::manners::Beacons;
 use super::meter::LinkMeter;
-use super::outbox::{Ingress, Pushed};
+use super::outbox::Pushed;
 use super::peer::{Counters, Peers};
 use super::tally::{Meter, SleepWatch, Tally};
 use super::transport::{Connection, Transports};
 use crate::bus::TopicPolicy;
 use crate::endpoint::PeerAddress;
-use crate::engine::{Action, Class, Engine};
+use crate::engine::{Action, Class, Engine, Opened};
 use crate::ledger::Cause;
 use crate::message::{MessageId, SendState};
 use crate::node::NodeEvent;
@@ -58,6 +59,7 @@ pub(crate) struct CoreParts {
     pub(crate) transports: Arc<Transports>,
     pub(crate) beacons: Option<Beacons>,
     pub(crate) events: broadcast::Sender<NodeEvent>,
+    pub(crate) fast: Arc<FastPath>,
     /// Given to readers and diallers.
     pub(crate) inputs: mpsc::Sender<Input>,
     /// Given to readers of messages.
@@ -83,6 +85,7 @@ pub(crate) struct Core {
     pub(super) limit: usize,
     pub(super) resolving: Vec<(Ipv6Addr, Reply<PublicKey>)>,
     pub(super) transports: Arc<Transports>,
+    pub(super) fast: Arc<FastPath>,
     events: broadcast::Sender<NodeEvent>,
     inputs: mpsc::Sender<Input>,
     tracker: TaskTracker,
@@ -116,6 +119,7 @@ impl Core {
             forwards: Forwards::new(parts.tracker.clone(), parts.closing.clone()),
             resolving: Vec::new(),
             transports: parts.transports,
+            fast: parts.fast,
             events: parts.events,
             inputs: parts.inputs,
             tracker: parts.tracker,
@@ -168,6 +172,7 @@ impl Core {
         if self.engine.poll_timeout().is_some_and(|timeout| timeout <= now) {
             self.engine.handle_timeout(now);
         }
+        self.fast.revalidate(&self.engine);
         self.send_out(now);
     }
 
@@ -177,6 +182,7 @@ impl Core {
         match arrival {
             None => (Cause::Timer, None),
             Some(Arrival::Input(Input::Packets { link, .. })) => (Cause::Packets, of(*link)),
+            Some(Arrival::Input(Input::Ip { .. } | Input::Traffic)) => (Cause::Packets, None),
             Some(Arrival::Input(Input::Down { link, .. })) => (Cause::Connection, of(*link)),
             Some(Arrival::Input(Input::Beacon(_))) => (Cause::Beacon, None),
             Some(Arrival::Input(_)) => (Cause::Connection, None),
@@ -230,19 +236,21 @@ impl Core {
 
     fn handle_input(&mut self, input: Input, now: Instant) {
         match input {
-            Input::Packets { link, packets } => {
-                // A reader may have had packets under way when its link was closed.
-                if let Some(known) = self.links.get(&link) {
-                    let count = u64::try_from(packets.len()).unwrap_or(u64::MAX);
-                    known.counters.rx_packets.fetch_add(count, Ordering::Relaxed);
-                    if packets.iter().any(|packet| matches!(packet, Packet::Data(_))) {
-                        self.power.note_use(now);
-                    }
-                    self.announce_up(link);
-                    for packet in packets {
-                        self.engine.handle_packet(link, packet, now);
+            Input::Packets { link, packets, opened } => {
+                self.take_in_packets(link, packets, opened, now);
+            }
+            Input::Ip { packets } => {
+                self.power.note_use(now);
+                for (destination, packet) in packets {
+                    self.engine.handle_ip(packet, now);
+                    if let Some(destination) = destination {
+                        self.fast.learn(Remote::Peer(destination), &mut self.engine);
                     }
                 }
+            }
+            Input::Traffic => {
+                self.power.note_use(now);
+                self.fast.report(&mut self.engine, now);
             }
             Input::Down { link, reason } => self.close_link(link, &reason, now),
             Input::Beacon(heard) => self.heard_beacon(heard, now),
@@ -251,6 +259,42 @@ impl Core {
             Input::Dialled { peer, result: Err(error) } => {
                 tracing::debug!(%peer, %error, "a peer cannot be reached");
                 self.peers.dial_failed(&peer, now);
+            }
+        }
+    }
+
+    fn take_in_packets(
+        &mut self,
+        link: LinkId,
+        packets: Vec<Packet>,
+        opened: Vec<Opened>,
+        now: Instant,
+    ) {
+        // A reader may have had packets under way when its link was closed.
+        let known = self.links.get(&link);
+        if let Some(known) = known {
+            let count = u64::try_from(packets.len()).unwrap_or(u64::MAX);
+            known.counters.rx_packets.fetch_add(count, Ordering::Relaxed);
+            self.announce_up(link);
+        }
+        let is_known = self.links.contains_key(&link);
+        if is_known && !opened.is_empty() {
+            self.power.note_use(now);
+            opened.into_iter().for_each(|opened| self.engine.handle_opened(opened, now));
+        }
+        for packet in packets {
+            let remote = match &packet {
+                Packet::Data(data) => {
+                    Some(Remote::of(self.fast.shared(), data.source, data.destination))
+                }
+                Packet::Control(_) => None,
+            };
+            if is_known {
+                self.engine.handle_packet(link, packet, now);
+            }
+            if let Some(remote) = remote {
+                self.power.note_use(now);
+                self.fast.learn(remote, &mut self.engine);
             }
         }
     }
@@ -307,8 +351,17 @@ impl Core {
     ) {
         tracing::debug!(endpoint = %peer, remote = %connection.remote, "connected");
         let cost = connection.remote.static_cost();
-        let link = Link::start(id, peer, connection, counters, self.inputs.clone(), &self.tracker);
+        let link = Link::start(
+            id,
+            peer,
+            connection,
+            counters,
+            self.inputs.clone(),
+            &self.fast,
+            &self.tracker,
+        );
         self.meter.opened(id, &link.counters);
+        self.fast.link_up(id, Arc::clone(&link.outbox), Arc::clone(&link.counters));
         self.links.insert(id, link);
         self.engine.link_up(id, cost, now);
         // What others could not tell, the new peer may know.
@@ -339,6 +392,7 @@ impl Core {
         let Some(link) = self.links.remove(&id) else { return };
         self.meter.closed(id);
         self.engine.link_down(id, now);
+        self.fast.link_down(id);
         self.peers.link_down(&link.peer, id, now);
         // Strangers that connect and say nothing are no news.
         if !link.announced {
@@ -376,6 +430,7 @@ impl Core {
     fn act(&mut self, action: Action, now: Instant) {
         match action {
             Action::Transmit { link, class, bytes } => self.transmit(link, class, bytes, now),
+            Action::Deliver { packet } => self.fast.deliver(&packet),
             Action::Close { link, reason } => self.close_link(link, &reason.to_string(), now),
             Action::MessageState { id, state } => self.answer_waiting(id, state),
             Action::Reply(message) => self.answer_request(message),
@@ -393,7 +448,7 @@ impl Core {
         let Some(link) = self.links.get(&id) else { return };
         let pushed = match class {
             Class::Control => link.outbox.push_control(bytes),
-            Class::Data => link.outbox.push_data(Ingress::Own, bytes),
+            Class::Data => link.outbox.push_data(self.fast.ingress_of(&bytes), bytes),
         };
         match pushed {
             Pushed::Queued { wake } => {

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::command::Input;
+use super::fastpath::FastPath;
 use super::outbox::Outbox;
 use super::peer::Counters;
 use super::transport::{Connection, PacketReader, PacketWriter};
@@ -48,12 +49,13 @@ impl Link {
         connection: Connection,
         counters: Arc<Counters>,
         core: mpsc::Sender<Input>,
+        fast: &Arc<FastPath>,
         tracker: &TaskTracker,
     ) -> Self {
         let Connection { remote, local, reader, writer } = connection;
         let (outbox, stop) = (Arc::new(Outbox::default()), CancellationToken::new());
         let span = tracing::debug_span!("link", link = id.0, %remote);
-        let reading = read(id, reader, Arc::clone(&counters), core.clone());
+        let reading = read(id, reader, Arc::clone(&counters), Arc::clone(fast), core.clone());
         tracker.spawn(stop.clone().run_until_cancelled_owned(reading).instrument(span.clone()));
         let writing =
             Writing { id, outbox: Arc::clone(&outbox), counters: Arc::clone(&counters), core };
@@ -73,6 +75,7 @@ async fn read(
     id: LinkId,
     mut reader: Box<dyn PacketReader>,
     counters: Arc<Counters>,
+    fast: Arc<FastPath>,
     core: mpsc::Sender<Input>,
 ) {
     let started = Instant::now();
@@ -86,7 +89,10 @@ async fn read(
         counters.rx_bytes.fetch_add(arrived.bytes, Ordering::Relaxed);
         counters.malformed.fetch_add(arrived.malformed, Ordering::Relaxed);
         malformed += arrived.malformed;
-        if !packets.is_empty() && core.send(Input::Packets { link: id, packets }).await.is_err() {
+        let opened = fast.intercept(id, &mut packets);
+        if !(packets.is_empty() && opened.is_empty())
+            && core.send(Input::Packets { link: id, packets, opened }).await.is_err()
+        {
             return;
         }
         if malformed > MALFORMED_BURST + started.elapsed().as_secs() {

@@ -37,6 +37,11 @@ pub enum Action {
         /// The packet.
         bytes: Bytes,
     },
+    /// Give an IP packet to the TUN.
+    Deliver {
+        /// The packet.
+        packet: Bytes,
+    },
     /// Close a link.
     Close {
         /// Which.

@@ -43,6 +43,7 @@ impl Engine {
                     self.actions.push_back(Action::RouteLost { prefix });
                 }
                 RouterOutput::LookupFailed { prefix } => {
+                    self.data.lookup_failed(prefix.address(), self.now);
                     self.actions.push_back(Action::LookupFailed { prefix });
                 }
             }
@@ -65,6 +66,7 @@ impl Engine {
                     self.router.note_traffic(link, 1, 0, self.now);
                     self.actions.push_back(Action::Transmit { link, class: Class::Data, bytes });
                 }
+                Output::Deliver(packet) => self.actions.push_back(Action::Deliver { packet }),
                 Output::Message { source, destination, key, body } => {
                     self.router.confirm(key, self.now);
                     // What makes no sense is dropped and nothing else.

@@ -21,6 +21,9 @@ pub enum NodeError {
     /// A transport could not be set up.
     #[error("a transport could not be set up: {0}")]
     Transport(std::io::Error),
+    /// The TUN could not be opened.
+    #[error(transparent)]
+    Tun(#[from] crate::tun::TunError),
     /// The system gave no random bytes.
     #[error("the system gave no random bytes: {0}")]
     Random(getrandom::Error),

@@ -31,8 +31,9 @@ pub(crate) enum Ingress {
     /// Made here.
     Own,
     /// Brought by a peer.
-    #[allow(dead_code)] // the fast path is about to come
     Link(LinkId),
+    /// Brought by some peer for somebody new: the core forwards the first packets to anybody.
+    Core,
 }
 
 /// The data packets that wait on one link.
