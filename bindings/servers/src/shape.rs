@@ -84,6 +84,24 @@ pub(crate) struct QueriedSubnet {
     pub(crate) expiration: String,
 }
 
+/// Data packets that went through this node.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PacketStatistics {
+    pub(crate) by_source: Vec<PacketCount>,
+    pub(crate) by_destination: Vec<PacketCount>,
+}
+
+/// Those from or to one address.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PacketCount {
+    pub(crate) ip: Ipv6Addr,
+    pub(crate) packet_count: u64,
+    /// Of the sealed payloads.
+    pub(crate) byte_count: u64,
+}
+
 /// To whom a message goes.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -86,6 +86,9 @@ async fn the_tool_manages_peers_and_shows_tables() {
         ann.ok(&["routes", "fallback"]).await?;
         assert_eq!(ann.json(&["routes", "queried", "--json"]).await?, json!([]));
         ann.ok(&["routes", "queried"]).await?;
+        ann.ok(&["stats", "packets"]).await?;
+        let statistics = ann.json(&["stats", "packets", "--json"]).await?;
+        assert!(statistics["bySource"].is_array() && statistics["byDestination"].is_array());
         assert_eq!(ann.json(&["proxy", "list", "--json"]).await?, json!([]));
         ann.ok(&["proxy", "list"]).await?;
         ann.ok(&["proxy", "probe", "start"]).await?;

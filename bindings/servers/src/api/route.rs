@@ -1,9 +1,12 @@
 //! The routing table.
 
-use threephone_node::{Endpoint, QueryStatus, RouteStatus};
+use threephone_node::{AddressCount, Endpoint, QueryStatus, RouteStatus};
 
 use super::Api;
-use crate::shape::{Metric, QueriedSubnet, Route};
+use crate::shape::{Metric, PacketCount, PacketStatistics, QueriedSubnet, Route};
+
+/// Bytes before the sealed part of a data packet: outer header and data header (spec 4.1, 7.1).
+const HEADERS: u64 = 40;
 
 impl Api {
     /// The routes that packets take.
@@ -26,6 +29,16 @@ impl Api {
         queries.map(shape).collect()
     }
 
+    /// Data packets that went through this node.
+    pub(crate) fn packet_statistics(&self) -> PacketStatistics {
+        let statistics = self.node.packet_statistics();
+        let counts = |rows: Vec<AddressCount>| rows.into_iter().map(count).collect();
+        PacketStatistics {
+            by_source: counts(statistics.by_source),
+            by_destination: counts(statistics.by_destination),
+        }
+    }
+
     async fn routes(&self, wanted: impl Fn(&RouteStatus) -> bool) -> Vec<Route> {
         let routes = self.node.routes().await;
         routes.iter().filter(|route| wanted(route)).map(shape_of).collect()
@@ -38,6 +51,15 @@ fn shape_of(route: &RouteStatus) -> Route {
         next_hop: next_hop(route),
         metric: Metric::new(route.metric),
         seqno: route.seqno,
+    }
+}
+
+/// The node counts whole packets; the reference counts what is sealed in them.
+fn count(row: AddressCount) -> PacketCount {
+    PacketCount {
+        ip: row.address,
+        packet_count: row.packets,
+        byte_count: row.bytes.saturating_sub(row.packets.saturating_mul(HEADERS)),
     }
 }
 

@@ -14,7 +14,7 @@ use threephone_node::PeerAddress;
 use super::{Refused, Shared};
 use crate::api::Api;
 use crate::error::ApiError;
-use crate::shape::{Info, PeerStats, QueriedSubnet, Route};
+use crate::shape::{Info, PacketStatistics, PeerStats, QueriedSubnet, Route};
 
 pub(super) fn routes() -> Router<Arc<Api>> {
     Router::new()
@@ -24,6 +24,7 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/admin/routes/selected", get(selected))
         .route("/admin/routes/fallback", get(fallback))
         .route("/admin/routes/queried", get(queried))
+        .route("/admin/stats/packets", get(packet_statistics))
         .route("/admin/proxy", get(proxies).post(connect_proxy).delete(nothing_to_do))
         .route("/admin/proxy/probe", get(nothing_to_do).delete(nothing_to_do))
         .route("/pubkey/{ip}", get(public_key))
@@ -67,6 +68,10 @@ async fn fallback(State(api): Shared) -> Json<Vec<Route>> {
 
 async fn queried(State(api): Shared) -> Json<Vec<QueriedSubnet>> {
     Json(api.queries().await)
+}
+
+async fn packet_statistics(State(api): Shared) -> Json<PacketStatistics> {
+    Json(api.packet_statistics())
 }
 
 /// There is no SOCKS5 helper in this node, so there is nothing it could have found.

@@ -27,6 +27,7 @@ pub(super) async fn call(api: &Api, method: &str, params: &Params) -> Result<Val
         "getSelectedRoutes" => value(&api.selected_routes().await),
         "getFallbackRoutes" => value(&api.fallback_routes().await),
         "getQueriedSubnets" => value(&api.queries().await),
+        "getPacketStatistics" => value(&api.packet_statistics()),
         "getProxies" => Ok(json!([])),
         "connectProxy" => {
             let _remote: Option<SocketAddr> = params.get(0)?;

@@ -82,6 +82,7 @@ pub(super) static METHODS: &[Method] = &[
     method("disconnectProxy", "Does nothing", &[], Shape::Bool, &[]),
     method("startProxyProbe", "Does nothing", &[], Shape::Bool, &[]),
     method("stopProxyProbe", "Does nothing", &[], Shape::Bool, &[]),
+    method("getPacketStatistics", "Data packets by source and by destination", &[], Shape::Named("PacketStatistics"), &[]),
     method("rpc.discover", "This document", &[], Shape::Document, &[]),
     method(
         "popMessage",

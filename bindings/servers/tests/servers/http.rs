@@ -131,6 +131,14 @@ async fn a_message_is_sent_peeked_at_taken_and_known_to_be_read() {
     });
     assert_eq!(taken, expected);
     ben.get("/messages").await.expect(204);
+    let statistics = ben.get("/admin/stats/packets").await.expect(200).json();
+    let source = ann.node.address().to_string();
+    let from_ann =
+        statistics["bySource"].as_array().unwrap().iter().find(|row| row["ip"] == source);
+    let from_ann = from_ann.unwrap();
+    assert!(from_ann["packetCount"].as_u64().unwrap() > 0, "{from_ann}");
+    assert!(from_ann["byteCount"].as_u64().unwrap() > 28, "{from_ann}");
+    assert!(statistics["byDestination"].as_array().unwrap().iter().any(|row| row["ip"] == ip));
     let info = loop {
         let info = ann.get(&format!("/messages/status/{id}")).await.expect(200).json();
         if info["state"] == "read" {
