@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use super::destination::Entry;
-use super::metric::{self, INFINITE};
+use super::metric;
 use super::{Router, RouterOutput};
 use crate::{LinkId, Prefix};
 
@@ -122,8 +122,10 @@ impl Router {
         Some(keep.unwrap_or(best).link)
     }
 
+    /// Metrics stop growing below infinity. A route that would be advertised no worse than it was
+    /// received could go round in a circle, so it counts for as little as a retracted one.
     fn is_usable(&self, prefix: Prefix, entry: &Entry) -> bool {
-        entry.metric != INFINITE
+        metric::add(entry.metric, self.cost(entry.link)) > entry.metric
             && !self.is_silent(entry.link)
             && self
                 .table
