@@ -1,7 +1,7 @@
 //! The way between this node and the applications of its host: a TUN device, or none.
 //!
-//! The pure parts cut what the system hands over as one large packet ([`split`]) and put together
-//! what it shall get ([`coalesce`]); the device moves bytes. Only here may code be unsafe: the system
+//! The pure parts cut what the system hands over as one large packet (`split`) and put together
+//! what it shall get (`coalesce`); the device moves bytes. Only here may code be unsafe: the system
 //! calls that open, configure, read and write a device have no safe form.
 
 #[cfg(unix)]
