@@ -122,7 +122,6 @@ impl Sealer {
     }
 
     /// Opens a payload that this node sealed, as an error report quotes it.
-    #[allow(dead_code)] // reports are about to be translated
     pub(crate) fn open_own(&self, sealed: &[u8]) -> Option<Vec<u8>> {
         let (rest, nonce) = sealed.split_last_chunk::<NONCE_LENGTH>()?;
         if !self.is_own(nonce_value(nonce)) {

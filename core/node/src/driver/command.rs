@@ -6,6 +6,7 @@ use bytes::Bytes;
 use threephone_address::{PublicKey, Target};
 use tokio::sync::{mpsc, oneshot};
 
+use super::fastpath::Hold;
 use super::transport::Connection;
 use crate::LinkId;
 use crate::bus::{BusCounters, TopicPolicy};
@@ -143,10 +144,11 @@ pub(crate) enum Input {
         link: LinkId,
         packets: Vec<Packet>,
         opened: Vec<Opened>,
+        held: Vec<Hold>,
     },
     /// What the own host sent and the fast path left.
     Ip {
-        packets: Vec<(Option<Ipv6Addr>, Bytes)>,
+        packets: Vec<(Option<Hold>, Bytes)>,
     },
     /// There was traffic beside the core.
     Traffic,

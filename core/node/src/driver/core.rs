@@ -236,15 +236,16 @@ impl Core {
 
     fn handle_input(&mut self, input: Input, now: Instant) {
         match input {
-            Input::Packets { link, packets, opened } => {
+            // The holds end here, when all of the packets are handled.
+            Input::Packets { link, packets, opened, held: _held } => {
                 self.take_in_packets(link, packets, opened, now);
             }
             Input::Ip { packets } => {
                 self.power.note_use(now);
-                for (destination, packet) in packets {
+                for (held, packet) in packets {
                     self.engine.handle_ip(packet, now);
-                    if let Some(destination) = destination {
-                        self.fast.learn(Remote::Peer(destination), &mut self.engine);
+                    if let Some(held) = held {
+                        self.fast.learn(Remote::Peer(held.address()), &mut self.engine);
                     }
                 }
             }

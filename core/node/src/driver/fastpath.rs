@@ -10,6 +10,7 @@
 //! What the core must know of packets that pass it by (links that carry traffic, routes in use) it is
 //! told a few times a second, and only while there is traffic: so the fast path has no timer.
 
+mod hold;
 mod incoming;
 mod outgoing;
 #[cfg(test)]
@@ -17,8 +18,8 @@ mod tests;
 
 use std::collections::HashMap;
 use std::net::Ipv6Addr;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -26,6 +27,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::hold::Hold;
+use self::hold::Holds;
 use super::command::Input;
 use super::outbox::{Ingress, Outbox};
 use super::peer::Counters;
@@ -44,7 +47,7 @@ pub(crate) struct FastPath {
     shared: Arc<Shared>,
     paths: RwLock<HashMap<Ipv6Addr, Arc<Path>>>,
     links: RwLock<HashMap<LinkId, Arc<LinkPath>>>,
-    pending: Pending,
+    holds: Arc<Holds>,
     devices: Vec<Device>,
     core: mpsc::Sender<Input>,
     started: Instant,
@@ -86,40 +89,6 @@ impl LinkPath {
     }
 }
 
-/// Packets that the core has not handled yet, by the address that counts.
-#[derive(Default)]
-struct Pending {
-    addresses: AtomicUsize,
-    counts: Mutex<HashMap<Ipv6Addr, usize>>,
-}
-
-impl Pending {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Ipv6Addr, usize>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add(&self, address: Ipv6Addr) {
-        let mut counts = self.lock();
-        *counts.entry(address).or_default() += 1;
-        self.addresses.store(counts.len(), Ordering::Release);
-    }
-
-    fn remove(&self, address: Ipv6Addr) {
-        let mut counts = self.lock();
-        if let Some(count) = counts.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&address);
-            }
-        }
-        self.addresses.store(counts.len(), Ordering::Release);
-    }
-
-    fn holds(&self, address: Ipv6Addr) -> bool {
-        self.addresses.load(Ordering::Acquire) > 0 && self.lock().contains_key(&address)
-    }
-}
-
 impl FastPath {
     pub(crate) fn new(
         shared: &Arc<Shared>,
@@ -132,7 +101,7 @@ impl FastPath {
             shared: Arc::clone(shared),
             paths: RwLock::default(),
             links: RwLock::default(),
-            pending: Pending::default(),
+            holds: Arc::default(),
             devices,
             core,
             started: now,
@@ -186,7 +155,6 @@ impl FastPath {
         if let Some(known) = engine.known(address, remote.needs_sealer()) {
             self.insert(address, known);
         }
-        self.pending.remove(address);
     }
 
     fn insert(&self, address: Ipv6Addr, known: Known) {

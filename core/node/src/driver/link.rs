@@ -89,9 +89,9 @@ async fn read(
         counters.rx_bytes.fetch_add(arrived.bytes, Ordering::Relaxed);
         counters.malformed.fetch_add(arrived.malformed, Ordering::Relaxed);
         malformed += arrived.malformed;
-        let opened = fast.intercept(id, &mut packets);
+        let (opened, held) = fast.intercept(id, &mut packets);
         if !(packets.is_empty() && opened.is_empty())
-            && core.send(Input::Packets { link: id, packets, opened }).await.is_err()
+            && core.send(Input::Packets { link: id, packets, opened, held }).await.is_err()
         {
             return;
         }

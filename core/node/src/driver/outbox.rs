@@ -114,7 +114,6 @@ impl Outbox {
     }
 
     /// Waits while more is queued than whoever makes packets should add to.
-    #[allow(dead_code)] // for links and devices that are about to come
     pub(crate) async fn room(&self) {
         loop {
             let mut room = std::pin::pin!(self.room.notified());
@@ -126,7 +125,6 @@ impl Outbox {
         }
     }
 
-    #[allow(dead_code)] // for links and devices that are about to come
     pub(crate) fn has_enough(&self) -> bool {
         let queues = self.lock();
         queues.data.bytes() > ENOUGH && !queues.finished
@@ -153,13 +151,11 @@ impl Outbox {
     }
 
     /// As [`Outbox::take`], of control alone: for links where data must not hold it up.
-    #[allow(dead_code)] // for links and devices that are about to come
     pub(crate) async fn take_control(&self, control: &mut BytesMut) -> bool {
         self.take_with(&self.control_ready, |queues| queues.take_control(control)).await
     }
 
     /// As [`Outbox::take`], of data alone.
-    #[allow(dead_code)] // for links and devices that are about to come
     pub(crate) async fn take_data(&self, data: &mut Vec<Bytes>) -> bool {
         self.take_with(&self.data_ready, |queues| queues.take_data(data, 0)).await
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use super::super::outbox::Ingress;
-use super::{FastPath, LinkPath, Path, Remote};
+use super::{FastPath, Hold, LinkPath, Path, Remote};
 use crate::LinkId;
 use crate::data::{Cause, Opened, Runs, TYPE_L3, USER_HEADER, VERSION, check_ip};
 use crate::tun::Coalescer;
@@ -33,16 +33,20 @@ struct Batch {
 
 impl FastPath {
     /// Takes out of `packets`, all that one read of a link brought, what needs no core. Gives those
-    /// it opened that are not for the TUN.
-    pub(crate) fn intercept(&self, link: LinkId, packets: &mut Vec<Packet>) -> Vec<Opened> {
+    /// it opened that are not for the TUN, and a hold for each data packet it left.
+    pub(crate) fn intercept(
+        &self,
+        link: LinkId,
+        packets: &mut Vec<Packet>,
+    ) -> (Vec<Opened>, Vec<Hold>) {
         let is_data = |packet: &Packet| matches!(packet, Packet::Data(_));
         if !packets.iter().any(is_data) {
-            return Vec::new();
+            return (Vec::new(), Vec::new());
         }
-        let Some(from) = self.link(link) else { return Vec::new() };
+        let Some(from) = self.link(link) else { return (Vec::new(), Vec::new()) };
         let now = self.milliseconds(Instant::now());
         let mut batch = Batch::default();
-        let (mut received, mut rest) = (0_u32, Vec::new());
+        let (mut received, mut rest, mut held) = (0_u32, Vec::new(), Vec::new());
         {
             let paths = self.paths.read().unwrap_or_else(PoisonError::into_inner);
             let mut last: Option<(Ipv6Addr, &Arc<Path>)> = None;
@@ -61,20 +65,20 @@ impl FastPath {
                 last = path.map(|path| (address, path));
                 let is_ordinary = packet.hop_limit >= 2
                     && !self.shared.subnet.contains(packet.source)
-                    && !self.pending.holds(address);
+                    && !self.holds.is_held(address);
                 let taken = is_ordinary
                     && path.is_some_and(|path| self.take(remote, path, &packet, now, &mut batch));
                 if !taken {
-                    self.pending.add(address);
+                    held.push(self.holds.hold(address));
                     rest.push(Packet::Data(packet));
                 }
             }
         }
-        let left = rest.iter().filter(|packet| is_data(packet)).count() as u64;
+        let left = held.len() as u64;
         from.counters.rx_packets.fetch_add(u64::from(received) - left, Ordering::Relaxed);
         *packets = rest;
         from.received.fetch_add(received, Ordering::Relaxed);
-        self.finish(link, batch, now)
+        (self.finish(link, batch, now), held)
     }
 
     /// Handles one packet; false when the core has to.

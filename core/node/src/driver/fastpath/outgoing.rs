@@ -10,7 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::super::command::Input;
 use super::super::outbox::Ingress;
-use super::{FastPath, LinkPath, Path};
+use super::{FastPath, Hold, LinkPath, Path};
 use crate::data::{Cause, Ends, Runs, TYPE_L3, USER_HEADER, VERSION, check};
 use crate::seal::{OVERHEAD, Sealer};
 use crate::tun::{Device, MTU, Offload, READ_BYTES, longest, split};
@@ -62,7 +62,7 @@ pub(super) async fn run(fast: Arc<FastPath>, queue: usize) {
 struct Batch {
     links: Vec<(Arc<LinkPath>, Vec<Bytes>)>,
     /// What the core has to decide about.
-    missed: Vec<(Option<Ipv6Addr>, Bytes)>,
+    missed: Vec<(Option<Hold>, Bytes)>,
     runs: Runs,
     /// Where packets are sealed.
     sealed: BytesMut,
@@ -98,7 +98,7 @@ impl FastPath {
     fn send(&self, offload: Offload, packet: &mut [u8], batch: &mut Batch) {
         let checked = check(packet, longest(&offload, packet), self.shared.subnet, MTU);
         let path =
-            checked.ok().filter(|ends| !self.pending.holds(ends.destination)).and_then(|ends| {
+            checked.ok().filter(|ends| !self.holds.is_held(ends.destination)).and_then(|ends| {
                 let paths = self.paths.read().unwrap_or_else(PoisonError::into_inner);
                 Some((ends, paths.get(&ends.destination).cloned()?))
             });
@@ -138,10 +138,8 @@ impl FastPath {
     ) {
         let missed = &mut batch.missed;
         let cut = split(&offload, packet, |headers, payload| {
-            if let Some(destination) = destination {
-                self.pending.add(destination);
-            }
-            missed.push((destination, [headers, payload].concat().into()));
+            let held = destination.map(|destination| self.holds.hold(destination));
+            missed.push((held, [headers, payload].concat().into()));
         });
         if cut.is_err() {
             self.shared.tally.count(Cause::Refused);
