@@ -165,6 +165,7 @@ impl Core {
             self.network_changed(now);
         }
         if let Some(arrival) = arrival {
+            self.take_in_released(inlets, now);
             self.take_in(arrival, now);
         }
         self.take_in_ready(inlets, now);
@@ -207,14 +208,27 @@ impl Core {
         for _ in 0..BATCH {
             let command = inlets.commands.try_recv().ok().map(Arrival::Command);
             let input = inlets.inputs.try_recv().ok().map(Arrival::Input);
-            let released = inlets.released.try_recv().ok().map(Arrival::Released);
-            if command.is_none() && input.is_none() && released.is_none() {
+            let some_released = self.take_in_released(inlets, now);
+            if command.is_none() && input.is_none() && !some_released {
                 return;
             }
-            for arrival in [command, input, released].into_iter().flatten() {
+            for arrival in [command, input].into_iter().flatten() {
                 self.take_in(arrival, now);
             }
         }
+    }
+
+    /// What was given up is out of the way before anything that came later: an answer must not be
+    /// taken for a request that its caller had given up when it was written. False if there was
+    /// nothing.
+    fn take_in_released(&mut self, inlets: &mut Inlets, now: Instant) -> bool {
+        let count = inlets.released.len();
+        for _ in 0..count {
+            if let Ok(released) = inlets.released.try_recv() {
+                self.take_in(Arrival::Released(released), now);
+            }
+        }
+        count > 0
     }
 
     fn take_in(&mut self, arrival: Arrival, now: Instant) {
