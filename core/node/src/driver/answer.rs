@@ -42,6 +42,8 @@ impl Core {
             Command::Wait { id, reply } => self.wait(id, reply),
             Command::Cancel { id } => self.engine.cancel_message(id, now),
             Command::Receive { filter, taking, wait, reply } => {
+                // A message that got whole in this same turn is its service's all the same.
+                self.forward(now);
                 match self.inbox.find(&filter, taking, &mut Engine(&mut self.engine, now)) {
                     // Dropped unread, the hand-over brings the message back.
                     Some(message) => drop(reply.send(Some(self.inbox.hand_over(message, taking)))),
