@@ -35,7 +35,9 @@ pub fn render(metrics: &NodeMetrics) -> String {
     links(&mut page, metrics);
     routes(&mut page, metrics);
     drops(&mut page, metrics);
+    data(&mut page, metrics);
     messages(&mut page, metrics);
+    held(&mut page, metrics);
     page.0
 }
 
@@ -72,18 +74,21 @@ fn links(page: &mut Page, metrics: &NodeMetrics) {
     );
     page.count("threephone_link_receive_packets_total", "Packets that came.", links.rx_packets);
     page.count("threephone_link_transmit_bytes_total", "Bytes written to links.", links.tx_bytes);
-    page.gauge("threephone_link_queue_bytes", "Bytes that wait to be written to links.");
-    page.sample(&[("class", "control")], metrics.link_queues.control_bytes);
-    page.sample(&[("class", "data")], metrics.link_queues.data_bytes);
     page.count("threephone_link_receive_bytes_total", "Bytes read from links.", links.rx_bytes);
+    page.gauge("threephone_link_queue_bytes", "Bytes that wait to be written to links.");
+    let queues = &metrics.link_queues;
+    page.by("class", &[("control", queues.control_bytes), ("data", queues.data_bytes)]);
 }
 
 fn routes(page: &mut Page, metrics: &NodeMetrics) {
     let routes = &metrics.routes;
     page.gauge("threephone_routes", "Entries of the routing table.");
-    page.sample(&[("state", "selected")], routes.selected);
-    page.sample(&[("state", "fallback")], routes.fallback);
-    page.sample(&[("state", "retracted")], routes.retracted);
+    let states = [
+        ("selected", routes.selected),
+        ("fallback", routes.fallback),
+        ("retracted", routes.retracted),
+    ];
+    page.by("state", &states);
     page.gauge("threephone_route_queries", "Prefixes that are being looked for.");
     page.sample(&[], routes.queried);
     let router = &metrics.router;
@@ -96,77 +101,79 @@ fn routes(page: &mut Page, metrics: &NodeMetrics) {
         ("route_undelivered", router.undelivered),
     ];
     page.counter("threephone_router_events_total", "What the router noticed.");
-    for (event, count) in events {
-        page.sample(&[("event", event)], count);
-    }
+    page.by("event", &events);
 }
 
 fn drops(page: &mut Page, metrics: &NodeMetrics) {
-    let (router, data, links) = (&metrics.router, &metrics.data, &metrics.links);
-    let control = [
-        ("malformed", links.malformed),
-        ("filtered", router.filtered),
-        ("infeasible", router.infeasible),
-        ("other_key", router.other_key),
-        ("other_router_id", router.other_router_id),
-        ("own_forged", router.own_forged),
-        ("hello_rate", router.hellos_over_rate),
-        ("ihu_rate", router.ihus_over_rate),
-        ("update_rate", router.updates_over_rate),
-        ("route_request_rate", router.route_requests_over_rate),
-        ("seqno_request_rate", router.seqno_requests_over_rate),
-        ("request_refused", router.requests_refused),
-        ("lookup_refused", router.lookups_refused),
-        ("table_full", router.routes_refused),
-        ("unwanted", router.routes_unwanted),
-        ("link_slow", router.held_back),
-    ];
     page.counter("threephone_control_dropped_total", "Control packets and routes not taken.");
-    for (cause, count) in control {
-        page.sample(&[("cause", cause)], count);
-    }
-    let packets = [
-        ("queue_full", links.dropped),
-        ("hop_limit", data.hop_limit),
-        ("unopened", data.unopened),
-        ("malformed", data.malformed),
-        ("no_route", data.no_route),
-        ("no_tun", data.l3),
-    ];
+    page.by("cause", &metrics.control_refused());
     page.counter("threephone_data_dropped_total", "Data packets that went nowhere.");
-    for (cause, count) in packets {
-        page.sample(&[("cause", cause)], count);
-    }
-    page.count(
-        "threephone_data_error_reports_total",
-        "Error reports of other nodes about packets of this one.",
-        data.errors,
+    page.by("cause", &metrics.data_dropped());
+    page.counter("threephone_messages_refused_total", "Messages of other nodes that were refused.");
+    page.by("cause", &metrics.messages_refused());
+}
+
+fn data(page: &mut Page, metrics: &NodeMetrics) {
+    let data = &metrics.data;
+    page.counter(
+        "threephone_data_packets_total",
+        "Data packets of others sent on, IP packets from and to the TUN, pings answered without one.",
     );
+    let ways = [
+        ("forwarded", data.forwarded),
+        ("tun_sent", data.sent),
+        ("tun_delivered", data.delivered),
+        ("echoed", data.echoed),
+    ];
+    page.by("way", &ways);
+    page.counter(
+        "threephone_data_error_reports_total",
+        "Error reports that came about own packets, and that were sent about those of others.",
+    );
+    page.by("direction", &[("received", data.errors), ("sent", data.reports)]);
 }
 
 fn messages(page: &mut Page, metrics: &NodeMetrics) {
-    let messages = &metrics.messages;
+    let bus = &metrics.bus;
     let counts = [
-        ("queued", "Messages taken for sending.", messages.queued),
-        ("queued_bytes", "Bytes of messages taken for sending.", messages.queued_bytes),
-        ("delivered", "Messages that the other node has.", messages.delivered),
-        ("aborted", "Messages given up, cancelled or refused.", messages.aborted),
-        ("arrived", "Whole messages that came.", messages.arrived),
-        ("taken", "Messages handed to applications.", messages.taken),
-        ("taken_bytes", "Bytes of messages handed to applications.", messages.taken_bytes),
+        ("messages_queued", "Messages and replies taken for sending.", bus.accepted),
+        ("messages_queued_bytes", "Bytes of those.", bus.accepted_bytes),
+        ("messages_delivered", "Messages that the other node has whole.", bus.delivered),
+        ("messages_aborted", "Messages given up, cancelled or refused.", bus.aborted),
+        ("messages_arrived", "Whole messages that came.", bus.completed),
+        ("messages_taken", "Messages handed to applications.", bus.taken),
+        ("messages_taken_bytes", "Bytes of those.", bus.taken_bytes),
+        ("message_chunks_sent", "Pieces of messages sent, repeats among them.", bus.chunks_sent),
+        ("message_chunks_repeated", "Pieces of messages sent again.", bus.chunks_repeated),
+        ("message_repeats_received", "Packets of messages that were whole.", bus.repeated),
     ];
     for (name, help, count) in counts {
-        page.count(&format!("threephone_messages_{name}_total"), help, count);
+        page.count(&format!("threephone_{name}_total"), help, count);
     }
+}
+
+fn held(page: &mut Page, metrics: &NodeMetrics) {
     let bus = &metrics.bus;
     page.gauge("threephone_bus_messages", "Messages held.");
-    page.sample(&[("queue", "outgoing")], bus.outgoing);
-    page.sample(&[("queue", "incoming")], bus.incoming);
-    page.sample(&[("queue", "ready")], bus.ready);
-    page.gauge("threephone_bus_bytes", "Bytes of messages held.");
-    page.sample(&[("queue", "outgoing")], bus.outgoing_bytes);
-    page.sample(&[("queue", "incoming")], bus.incoming_bytes);
-    page.sample(&[("queue", "ready")], bus.ready_bytes);
+    let messages = [
+        ("outgoing", bus.outgoing),
+        ("incoming", bus.pending),
+        ("blocked", bus.blocked),
+        ("ready", bus.ready),
+    ];
+    page.by("queue", &messages);
+    page.gauge("threephone_bus_bytes", "Bytes of messages held, with what their keeping costs.");
+    let bytes = [
+        ("outgoing", bus.outgoing_bytes),
+        ("incoming", bus.pending_bytes),
+        ("ready", bus.ready_bytes),
+    ];
+    page.by("queue", &bytes);
+    page.gauge(
+        "threephone_bus_remembered",
+        "Ids of messages that became whole, kept to recognise repeats, with what their keeping costs.",
+    );
+    page.sample(&[], bus.remembered);
 }
 
 /// The text so far, and the family that samples belong to.
@@ -186,6 +193,13 @@ impl Page {
     fn count(&mut self, name: &str, help: &str, value: u64) {
         self.counter(name, help);
         self.sample(&[], value);
+    }
+
+    /// A sample for each value of one label.
+    fn by(&mut self, label: &str, values: &[(&str, u64)]) {
+        for (of, value) in values {
+            self.sample(&[(label, of)], *value);
+        }
     }
 
     fn family(&mut self, name: &str, kind: &str, help: &str) {

@@ -7,7 +7,6 @@
 //! the sender which nodes can be reached, and the receiver which node a packet really came from.
 
 mod counters;
-mod load;
 mod policy;
 mod receiver;
 mod sender;
@@ -21,7 +20,6 @@ use std::time::Instant;
 use threephone_address::Target;
 
 pub use self::counters::BusCounters;
-pub use self::load::BusLoad;
 pub use self::policy::{TopicAction, TopicPolicy, TopicPolicyError, TopicRule};
 pub(crate) use self::receiver::{Origin, Receiver, Wanted};
 pub(crate) use self::sender::{Draft, Event, Route, Sender};

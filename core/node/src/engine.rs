@@ -19,7 +19,7 @@ use rand_core::SeedableRng;
 use threephone_address::Target;
 
 pub use self::action::{Action, Class, CloseReason};
-use crate::bus::{BusCounters, BusLoad, Draft, Info, Receiver, Route, Sender, TopicPolicy, Wanted};
+use crate::bus::{BusCounters, Draft, Info, Receiver, Route, Sender, TopicPolicy, Wanted};
 pub use crate::data::{DataCounters, Opened};
 use crate::data::{DataPlane, Known, Shared};
 use crate::identity::{RouterId, SecretKey};
@@ -27,7 +27,6 @@ use crate::limits::Limits;
 use crate::message::{
     LONGEST_DEADLINE, MessageId, OutgoingMessage, ReceivedMessage, SendError, SendState,
 };
-use crate::metrics::MessageCounters;
 use crate::router::{self, RouteLookup, Router, RouterConfig};
 pub use crate::router::{LookupState, QueryInfo, RouteInfo, RouterCounters};
 use crate::wire::frame::Packet;
@@ -54,7 +53,8 @@ pub struct Engine {
     sender: Sender,
     receiver: Receiver,
     actions: VecDeque<Action>,
-    messages: MessageCounters,
+    /// Messages that applications have been handed, and their bytes.
+    taken: (u64, u64),
     /// The last time told, for what is put off until actions are asked for.
     now: Instant,
     /// Whether anything happened since.
@@ -83,7 +83,7 @@ impl Engine {
             sender: Sender::new(config.limits.bus.clone(), ids),
             receiver: Receiver::new(config.limits.bus),
             actions: VecDeque::new(),
-            messages: MessageCounters::default(),
+            taken: (0, 0),
             now,
             is_unsettled: true,
         }
@@ -274,11 +274,7 @@ impl Engine {
         }
         self.touch(now);
         let route = self.route(destination);
-        let length = draft.payload.len() as u64;
-        let id = self.sender.send(draft, route, now)?;
-        self.messages.queued += 1;
-        self.messages.queued_bytes += length;
-        Ok(id)
+        self.sender.send(draft, route, now)
     }
 
     /// Somebody waits for the reply of `from` to the message `id`: it comes as
@@ -413,24 +409,14 @@ impl Engine {
         self.router.link_cost(link)
     }
 
-    /// Messages of this node's applications since the start.
-    pub fn message_counters(&self) -> MessageCounters {
-        self.messages
-    }
-
-    /// Messages that are held now.
-    pub fn bus_load(&self) -> BusLoad {
-        BusLoad::of(&self.sender, &self.receiver)
-    }
-
     /// What became of packets that went nowhere.
     pub fn data_counters(&self) -> DataCounters {
         self.data.counters()
     }
 
     fn note_taken(&mut self, message: &ReceivedMessage) {
-        self.messages.taken += 1;
-        self.messages.taken_bytes += message.payload.len() as u64;
+        self.taken.0 += 1;
+        self.taken.1 += message.payload.len() as u64;
     }
 
     /// What the message bus has done and holds.
@@ -438,6 +424,7 @@ impl Engine {
         let mut counters = BusCounters::default();
         self.sender.count(&mut counters);
         self.receiver.count(&mut counters);
+        (counters.taken, counters.taken_bytes) = self.taken;
         counters
     }
 

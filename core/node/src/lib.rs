@@ -23,7 +23,7 @@ pub mod seal;
 pub mod tun;
 pub mod wire;
 
-pub use bus::{BusCounters, BusLoad, TopicAction, TopicPolicy, TopicPolicyError, TopicRule};
+pub use bus::{BusCounters, TopicAction, TopicPolicy, TopicPolicyError, TopicRule};
 pub use data::{AddressCount, DataCounters, PacketStatistics};
 pub use driver::transport::MemoryNetwork;
 pub use endpoint::{Endpoint, EndpointError, PeerAddress, PeerAddressError, Place, Scheme};
@@ -32,7 +32,7 @@ pub use message::{
     MessageId, MessageInfo, OutgoingMessage, Progress, ReceivedMessage, SendError, SendState,
     TopicFilter,
 };
-pub use metrics::{LinkCounters, LinkQueues, MessageCounters, NodeMetrics, PeerCount, RouteCounts};
+pub use metrics::{LinkCounters, LinkQueues, NodeMetrics, PeerCount, RouteCounts};
 pub use node::{
     Events, Node, NodeConfig, NodeError, NodeEvent, PeerKind, PeerState, PeerStatus, QueryStatus,
     RouteStatus, Subscription,

@@ -1,7 +1,7 @@
 //! What a node counts, gathered for whoever watches it: numbers only, never an address, a key, a
 //! topic or a byte of anybody's message.
 
-use crate::bus::BusLoad;
+use crate::bus::BusCounters;
 use crate::data::DataCounters;
 use crate::node::{PeerKind, PeerState};
 use crate::router::RouterCounters;
@@ -20,12 +20,66 @@ pub struct NodeMetrics {
     pub routes: RouteCounts,
     /// What the router refused, lost and noticed.
     pub router: RouterCounters,
-    /// What became of data packets that went nowhere.
+    /// What became of data packets.
     pub data: DataCounters,
-    /// Messages of this node's applications.
-    pub messages: MessageCounters,
-    /// Messages that are held now.
-    pub bus: BusLoad,
+    /// Messages of this node's applications: what became of them, and what is held now.
+    pub bus: BusCounters,
+}
+
+/// A cause, as reports name it: lower case, words joined by underscores. Names do not change.
+pub type Cause = &'static str;
+
+impl NodeMetrics {
+    /// Control packets and routes that were not taken, by cause.
+    pub fn control_refused(&self) -> [(Cause, u64); 16] {
+        let router = &self.router;
+        [
+            ("malformed", self.links.malformed),
+            ("filtered", router.filtered),
+            ("infeasible", router.infeasible),
+            ("other_key", router.other_key),
+            ("other_router_id", router.other_router_id),
+            ("own_forged", router.own_forged),
+            ("hello_rate", router.hellos_over_rate),
+            ("ihu_rate", router.ihus_over_rate),
+            ("update_rate", router.updates_over_rate),
+            ("route_request_rate", router.route_requests_over_rate),
+            ("seqno_request_rate", router.seqno_requests_over_rate),
+            ("request_refused", router.requests_refused),
+            ("lookup_refused", router.lookups_refused),
+            ("table_full", router.routes_refused),
+            ("unwanted", router.routes_unwanted),
+            ("link_slow", router.held_back),
+        ]
+    }
+
+    /// Data packets that went nowhere, by cause.
+    pub fn data_dropped(&self) -> [(Cause, u64); 11] {
+        let data = &self.data;
+        [
+            // What the data plane found full is part of what the links dropped.
+            ("queue_full", self.links.dropped),
+            ("hop_limit", data.hop_limit),
+            ("unopened", data.unopened),
+            ("reflected", data.reflected),
+            ("replayed", data.replayed),
+            ("malformed", data.malformed),
+            ("spoofed", data.spoofed),
+            ("no_route", data.no_route),
+            ("no_tun", data.l3),
+            ("tun_refused", data.refused),
+            ("tun_full", data.device_full),
+        ]
+    }
+
+    /// Messages of other nodes that were refused, by cause.
+    pub fn messages_refused(&self) -> [(Cause, u64); 3] {
+        [
+            ("policy", self.bus.refused_by_policy),
+            ("too_large", self.bus.refused_as_too_large),
+            ("no_room", self.bus.refused_without_room),
+        ]
+    }
 }
 
 /// How many peers of one kind are in one state.
@@ -80,23 +134,4 @@ pub struct RouteCounts {
     pub retracted: u64,
     /// Prefixes that are being looked for.
     pub queried: u64,
-}
-
-/// Messages since the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct MessageCounters {
-    /// Taken for sending.
-    pub queued: u64,
-    /// Bytes of those.
-    pub queued_bytes: u64,
-    /// The other node has all of it.
-    pub delivered: u64,
-    /// Given up, cancelled or refused.
-    pub aborted: u64,
-    /// Whole messages that came, replies too.
-    pub arrived: u64,
-    /// Handed to an application of this node, replies too.
-    pub taken: u64,
-    /// Bytes of those.
-    pub taken_bytes: u64,
 }

@@ -97,3 +97,31 @@ async fn the_page_is_well_formed_and_counts_what_happens() {
     assert!(after["threephone_link_receive_bytes_total"] >= before);
     ben.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_metric_and_every_label_is_explained_in_the_readme() {
+    let readme = include_str!("../../README.md");
+    let host = Host::start(&[]).await;
+    let mut shown = BTreeSet::new();
+    for series in scrape(&host).await.into_keys() {
+        let (name, labels) = series.split_once('{').unwrap_or((&series, "}"));
+        let labels = labels.strip_suffix('}').unwrap();
+        let pairs = labels.split(',').filter_map(|label| label.split_once('='));
+        let (names, values): (Vec<&str>, Vec<&str>) = pairs.unzip();
+        let name = match names.is_empty() {
+            true => name.to_owned(),
+            false => format!("{name}{{{}}}", names.join(",")),
+        };
+        let row = readme.lines().find(|line| line.contains(&format!("`{name}`")));
+        let row = row.unwrap_or_else(|| panic!("{name} is not explained"));
+        for value in values {
+            let value = format!("`{}`", value.trim_matches('"'));
+            assert!(row.contains(&value), "{name}: {value} is not explained");
+        }
+        shown.insert(name);
+    }
+    for name in readme.split('`').filter(|word| word.starts_with("threephone_")) {
+        assert!(shown.contains(name), "{name} is not on the page");
+    }
+    host.close().await;
+}

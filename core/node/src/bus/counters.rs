@@ -9,6 +9,8 @@ pub struct BusCounters {
     pub outgoing_bytes: u64,
     /// Outgoing messages taken for sending, replies among them.
     pub accepted: u64,
+    /// Bytes of those.
+    pub accepted_bytes: u64,
     /// Outgoing messages that their receiver has whole.
     pub delivered: u64,
     /// Outgoing messages given up.
@@ -17,8 +19,12 @@ pub struct BusCounters {
     pub chunks_sent: u64,
     /// Chunks sent again.
     pub chunks_repeated: u64,
-    /// Incoming messages that became whole.
+    /// Incoming messages that became whole, replies among them.
     pub completed: u64,
+    /// Of those, handed to an application of this node.
+    pub taken: u64,
+    /// Bytes of those.
+    pub taken_bytes: u64,
     /// Incoming messages refused by the topic policy, each repeat anew.
     pub refused_by_policy: u64,
     /// Incoming messages refused because they are too large.

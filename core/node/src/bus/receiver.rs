@@ -223,16 +223,6 @@ impl Receiver {
         Some(message)
     }
 
-    /// Messages that are not whole, and the bytes that have come of them.
-    pub(crate) fn incoming_load(&self) -> (usize, usize) {
-        (self.pending.len(), self.pending_bytes)
-    }
-
-    /// Whole messages that nobody has taken, and their bytes.
-    pub(crate) fn ready_load(&self) -> (usize, usize) {
-        self.ready.load()
-    }
-
     /// Adds what this side counts.
     pub(crate) fn count(&self, counters: &mut BusCounters) {
         let own = &self.counters;

@@ -139,6 +139,7 @@ impl Sender {
         let subnet = subnet_bits(destination);
         self.bytes += length;
         self.counters.accepted += 1;
+        self.counters.accepted_bytes += length as u64;
         let topic = draft.topic.clone();
         let message = Message::new(draft, now);
         self.expiry.insert((message.expires, id));
@@ -156,11 +157,6 @@ impl Sender {
     /// Gives a message up.
     pub(crate) fn cancel(&mut self, id: MessageId, now: Instant) {
         self.abort(id, now);
-    }
-
-    /// Messages that are not ended, and their bytes.
-    pub(crate) fn load(&self) -> (usize, usize) {
-        (self.messages.len(), self.bytes)
     }
 
     pub(crate) fn state(&self, id: MessageId) -> Option<SendState> {
@@ -209,6 +205,7 @@ impl Sender {
     pub(crate) fn count(&self, counters: &mut BusCounters) {
         let own = &self.counters;
         counters.accepted = own.accepted;
+        counters.accepted_bytes = own.accepted_bytes;
         counters.delivered = own.delivered;
         counters.aborted = own.aborted;
         counters.chunks_sent = own.chunks_sent;

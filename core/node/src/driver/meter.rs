@@ -97,8 +97,7 @@ impl Core {
             routes,
             router: self.engine.router_counters(),
             data: self.engine.data_counters(),
-            messages: self.engine.message_counters(),
-            bus: self.engine.bus_load(),
+            bus: self.engine.bus_counters(),
         }
     }
 }

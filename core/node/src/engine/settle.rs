@@ -6,7 +6,6 @@ use super::{Action, Class, Engine};
 use crate::Prefix;
 use crate::bus::{Event, Origin};
 use crate::data::{Output, subnet_bits};
-use crate::message::SendState;
 use crate::router::RouterOutput;
 use crate::wire::message::{MessageBody, MessagePacket};
 
@@ -93,11 +92,6 @@ impl Engine {
         while let Some(event) = self.sender.poll_event() {
             match event {
                 Event::State { id, state } => {
-                    match state {
-                        SendState::Received => self.messages.delivered += 1,
-                        SendState::Aborted => self.messages.aborted += 1,
-                        SendState::Pending | SendState::Read => {}
-                    }
                     self.actions.push_back(Action::MessageState { id, state });
                 }
                 Event::Lookup { destination } => {
@@ -106,12 +100,10 @@ impl Engine {
             }
         }
         while let Some(reply) = self.receiver.poll_reply() {
-            self.messages.arrived += 1;
             self.note_taken(&reply);
             self.actions.push_back(Action::Reply(reply));
         }
         while let Some(topic) = self.receiver.poll_ready() {
-            self.messages.arrived += 1;
             self.actions.push_back(Action::MessageReady { topic });
         }
         loop {

@@ -60,10 +60,6 @@ impl Ready {
         self.next = self.next.saturating_add(1);
     }
 
-    pub(super) fn load(&self) -> (usize, usize) {
-        (self.count, self.bytes)
-    }
-
     /// The message that [`Ready::take`] would take.
     pub(super) fn peek(&self, wanted: &Wanted<'_>) -> Option<&ReceivedMessage> {
         let (_, message) = self.queues.get(&self.find(wanted)?)?.front()?;
