@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::api::Api;
 use crate::error::ApiError;
+use crate::parse::Unreadable;
 
 /// The state of every handler.
 type Shared = axum::extract::State<Arc<Api>>;
@@ -44,6 +45,12 @@ fn status(error: &ApiError) -> StatusCode {
         ApiError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         ApiError::Refused(_) | ApiError::TooManyTopics => StatusCode::CONFLICT,
         ApiError::Busy(_) | ApiError::Closing => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+impl From<Unreadable> for Refused {
+    fn from(error: Unreadable) -> Self {
+        Self::bad_request(error)
     }
 }
 

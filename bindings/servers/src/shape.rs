@@ -103,7 +103,7 @@ pub(crate) struct PacketCount {
 }
 
 /// To whom a message goes.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Destination {
     Ip(IpAddr),
@@ -159,7 +159,8 @@ pub(crate) struct MessageIdReply {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MessageInfo {
-    pub(crate) dst: Destination,
+    /// Also of a message to a key: its address.
+    pub(crate) dst: Ipv6Addr,
     pub(crate) state: MessageState,
     /// Unix seconds.
     pub(crate) created: u64,

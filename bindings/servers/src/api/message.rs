@@ -10,7 +10,7 @@ use threephone_node::{
 use super::{Api, unix_seconds};
 use crate::error::ApiError;
 use crate::parse::Base64;
-use crate::shape::{Destination, MessageIdReply, MessageInfo, MessageReceiveInfo, MessageState};
+use crate::shape::{MessageIdReply, MessageInfo, MessageReceiveInfo, MessageState};
 
 /// What came of a message for which a reply was wanted.
 pub(crate) enum Sent {
@@ -74,10 +74,7 @@ impl Api {
     pub(crate) async fn message_info(&self, id: MessageId) -> Result<MessageInfo, ApiError> {
         let info = self.node.message_info(id).await.ok_or(ApiError::UnknownMessage)?;
         Ok(MessageInfo {
-            dst: match info.to {
-                Target::Address(address) => Destination::Ip(address.into()),
-                Target::Key(key) => Destination::Pk(key.to_string()),
-            },
+            dst: info.to.address(),
             state: state(info.state, info.progress),
             created: unix_seconds(info.created),
             deadline: unix_seconds(info.deadline),

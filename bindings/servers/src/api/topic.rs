@@ -73,13 +73,7 @@ impl Api {
         topic: &Bytes,
         source: Prefix,
     ) -> Result<(), ApiError> {
-        self.change(|policy| {
-            if let Some(rule) = policy.topics.get_mut(topic) {
-                rule.sources.retain(|known| *known != source);
-            }
-            Ok(())
-        })
-        .await
+        self.change_known(topic, |rule| rule.sources.retain(|known| *known != source)).await
     }
 
     pub(crate) async fn forward_socket(&self, topic: &Bytes) -> Option<String> {
@@ -87,15 +81,23 @@ impl Api {
         policy.forward_socket(topic).map(|path| path.to_string_lossy().into_owned())
     }
 
-    /// Does nothing for a topic that is not configured, as the reference.
     pub(crate) async fn set_forward_socket(
         &self,
         topic: &Bytes,
         path: Option<String>,
     ) -> Result<(), ApiError> {
+        self.change_known(topic, |rule| rule.forward_socket = path.map(Into::into)).await
+    }
+
+    /// Does nothing for a topic that is not configured, as the reference.
+    async fn change_known(
+        &self,
+        topic: &Bytes,
+        change: impl FnOnce(&mut TopicRule),
+    ) -> Result<(), ApiError> {
         self.change(|policy| {
             if let Some(rule) = policy.topics.get_mut(topic) {
-                rule.forward_socket = path.map(Into::into);
+                change(rule);
             }
             Ok(())
         })

@@ -30,14 +30,8 @@ struct Receive {
 }
 
 async fn receive(State(api): Shared, Query(query): Query<Receive>) -> Result<Response, Refused> {
-    let topic = match query.topic {
-        None => None,
-        // A plus sign that a client did not escape reads as a blank, which base64 has none of.
-        Some(topic) => {
-            let topic = parse::base64(&topic.replace(' ', "+"));
-            Some(topic.ok_or_else(|| Refused::bad_request("the topic is not base64"))?)
-        }
-    };
+    // A plus sign that a client did not escape reads as a blank, which base64 has none of.
+    let topic = query.topic.map(|topic| parse::topic(&topic.replace(' ', "+"))).transpose()?;
     let timeout = Duration::from_secs(query.timeout.unwrap_or(0));
     let message = api.receive(topic, Taking::peek(query.peek), timeout).await?;
     Ok(match message {
@@ -75,15 +69,10 @@ async fn reply(
     Json(message): Json<MessageSendInfo>,
 ) -> Result<StatusCode, Refused> {
     let to = message.dst.target().map_err(Refused::bad_request)?;
-    api.reply(to, message_id(&id)?, message.payload.0).await?;
+    api.reply(to, parse::message_id(&id)?, message.payload.0).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn status(State(api): Shared, Path(id): Path<String>) -> Result<Json<MessageInfo>, Refused> {
-    Ok(Json(api.message_info(message_id(&id)?).await?))
-}
-
-fn message_id(text: &str) -> Result<threephone_node::MessageId, Refused> {
-    let refused = || Refused::bad_request("the id of a message is 16 hexadecimal digits");
-    parse::message_id(text).ok_or_else(refused)
+    Ok(Json(api.message_info(parse::message_id(&id)?).await?))
 }

@@ -6,9 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{delete, get};
 use axum::{Json, Router};
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use threephone_node::Prefix;
 
 use super::{Refused, Shared};
 use crate::api::Api;
@@ -55,7 +53,7 @@ async fn add(State(api): Shared, Json(topic): Json<Vec<u8>>) -> Result<StatusCod
 }
 
 async fn remove(State(api): Shared, Path(topic): Path<String>) -> Result<StatusCode, Refused> {
-    api.remove_topic(&read_topic(&topic)?).await?;
+    api.remove_topic(&parse::topic(&topic)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -63,7 +61,7 @@ async fn sources(
     State(api): Shared,
     Path(topic): Path<String>,
 ) -> Result<Json<Vec<String>>, Refused> {
-    Ok(Json(api.topic_sources(&read_topic(&topic)?).await?))
+    Ok(Json(api.topic_sources(&parse::topic(&topic)?).await?))
 }
 
 #[derive(Deserialize)]
@@ -76,7 +74,7 @@ async fn add_source(
     Path(topic): Path<String>,
     Json(source): Json<Source>,
 ) -> Result<StatusCode, Refused> {
-    api.add_source(read_topic(&topic)?, read_prefix(&source.subnet)?).await?;
+    api.add_source(parse::topic(&topic)?, parse::subnet(&source.subnet)?).await?;
     Ok(StatusCode::CREATED)
 }
 
@@ -84,7 +82,7 @@ async fn remove_source(
     State(api): Shared,
     Path((topic, subnet)): Path<(String, String)>,
 ) -> Result<StatusCode, Refused> {
-    api.remove_source(&read_topic(&topic)?, read_prefix(&subnet)?).await?;
+    api.remove_source(&parse::topic(&topic)?, parse::subnet(&subnet)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -92,7 +90,7 @@ async fn forward(
     State(api): Shared,
     Path(topic): Path<String>,
 ) -> Result<Json<Option<String>>, Refused> {
-    Ok(Json(api.forward_socket(&read_topic(&topic)?).await))
+    Ok(Json(api.forward_socket(&parse::topic(&topic)?).await))
 }
 
 #[derive(Deserialize)]
@@ -106,7 +104,7 @@ async fn set_forward(
     Path(topic): Path<String>,
     Json(forward): Json<Forward>,
 ) -> Result<StatusCode, Refused> {
-    api.set_forward_socket(&read_topic(&topic)?, Some(forward.socket_path)).await?;
+    api.set_forward_socket(&parse::topic(&topic)?, Some(forward.socket_path)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -114,15 +112,6 @@ async fn unset_forward(
     State(api): Shared,
     Path(topic): Path<String>,
 ) -> Result<StatusCode, Refused> {
-    api.set_forward_socket(&read_topic(&topic)?, None).await?;
+    api.set_forward_socket(&parse::topic(&topic)?, None).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn read_topic(text: &str) -> Result<Bytes, Refused> {
-    parse::base64(text).ok_or_else(|| Refused::bad_request("the topic is not base64"))
-}
-
-fn read_prefix(text: &str) -> Result<Prefix, Refused> {
-    let refused = || Refused::bad_request("the subnet is neither an IPv6 prefix nor an address");
-    parse::prefix(text).ok_or_else(refused)
 }

@@ -9,7 +9,7 @@ use threephone_node::{MessageId, Prefix};
 use super::admin::value;
 use super::request::{Failure, INVALID_PARAMS, Params};
 use crate::api::{Api, Sent, Taking};
-use crate::parse::{self, Base64};
+use crate::parse::{self, Base64, Unreadable};
 use crate::shape::MessageSendInfo;
 
 /// None for a method of another kind.
@@ -40,10 +40,8 @@ pub(super) async fn call(
 
 async fn pop(api: &Api, params: &Params) -> Result<Value, Failure> {
     let (peek, timeout): (Option<bool>, Option<u64>) = (params.get(0)?, params.get(1)?);
-    let topic = match params.get::<Option<String>>(2)? {
-        None => None,
-        Some(text) => Some(base64(&text, -32_013)?),
-    };
+    let topic = params.get::<Option<String>>(2)?;
+    let topic = topic.map(|text| read(parse::topic(&text), -32_013)).transpose()?;
     let timeout = Duration::from_secs(timeout.unwrap_or(0));
     value(&api.receive(topic, Taking::peek(peek), timeout).await?)
 }
@@ -96,19 +94,17 @@ async fn configure(api: &Api, method: &str, params: &Params) -> Result<(), Failu
 }
 
 fn topic(params: &Params) -> Result<Bytes, Failure> {
-    base64(&params.get::<String>(0)?, -32_021)
+    read(parse::topic(&params.get::<String>(0)?), -32_021)
 }
 
 fn subnet(params: &Params) -> Result<Prefix, Failure> {
-    let wrong = || Failure::new(-32_023, "the subnet is neither an IPv6 prefix nor an address");
-    parse::prefix(&params.get::<String>(1)?).ok_or_else(wrong)
+    read(parse::subnet(&params.get::<String>(1)?), -32_023)
 }
 
 fn message_id(params: &Params, code: i64) -> Result<MessageId, Failure> {
-    let wrong = || Failure::new(code, "the id of a message is 16 hexadecimal digits");
-    parse::message_id(&params.get::<String>(0)?).ok_or_else(wrong)
+    read(parse::message_id(&params.get::<String>(0)?), code)
 }
 
-fn base64(text: &str, code: i64) -> Result<Bytes, Failure> {
-    parse::base64(text).ok_or_else(|| Failure::new(code, "the topic is not base64"))
+fn read<T>(parsed: Result<T, Unreadable>, code: i64) -> Result<T, Failure> {
+    parsed.map_err(|error| Failure::new(code, error))
 }
