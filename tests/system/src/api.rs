@@ -17,7 +17,10 @@ pub struct ApiClient {
 }
 
 /// A message the daemon handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
+    /// Its sender's name for it.
+    pub id: String,
     /// Its sender.
     pub source: Ipv6Addr,
     /// What it says.
@@ -28,6 +31,11 @@ impl ApiClient {
     /// For the API at `api`.
     pub fn new(api: SocketAddr) -> Self {
         Self { api }
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.api
     }
 
     /// Hands the daemon a message to send.
@@ -57,7 +65,7 @@ impl ApiClient {
         let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
         let payload = BASE64.decode(text("payload").as_bytes()).map_err(std::io::Error::other)?;
         let source = text("srcIp").parse().map_err(std::io::Error::other)?;
-        Ok(Some(Received { source, payload }))
+        Ok(Some(Received { id: text("id").to_owned(), source, payload }))
     }
 
     /// One HTTP/1.1 request; the status and the JSON body.

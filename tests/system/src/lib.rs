@@ -2,7 +2,11 @@
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "tests may panic and print")]
 
 mod api;
+pub mod exchange;
+mod link;
+pub mod route;
 mod stock;
 
 pub use api::{ApiClient, Received};
-pub use stock::StockDaemon;
+pub use link::{Link, Secrets};
+pub use stock::{StockConfig, StockDaemon, stock_binary};

@@ -1,80 +1,126 @@
 //! A stock Mycelium daemon as a child process, driven through its HTTP API.
 //!
-//! Only where the variable `MYCELIUM_BIN` names one; the project builds none.
+//! Only where the variable `MYCELIUM_BIN` names one; the project builds none. Private networks
+//! need the build that has them: `MYCELIUM_PRIVATE_BIN`, or `MYCELIUM_BIN` where that is it.
 
+use std::ffi::OsString;
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::{ApiClient, Received};
+use crate::{ApiClient, Received, Secrets};
 
 /// How long the daemon gets to open its API after it was started.
 const START: Duration = Duration::from_secs(20);
 
-/// A running daemon; killed when dropped.
+/// How a daemon is started.
+#[derive(Debug, Clone, Default)]
+pub struct StockConfig {
+    /// Whom it dials.
+    pub peers: Vec<String>,
+    /// Name and key of the private network that it belongs to.
+    pub private: Option<Secrets>,
+    /// The text of its topic file.
+    pub topics: Option<String>,
+}
+
+/// A daemon that runs, or has been stopped to be started again; killed when dropped.
 pub struct StockDaemon {
-    child: Child,
+    child: Option<Child>,
+    binary: OsString,
+    config: StockConfig,
     api: ApiClient,
+    rpc: SocketAddr,
     tcp: SocketAddr,
     quic: SocketAddr,
     address: Ipv6Addr,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl StockDaemon {
     /// Starts the daemon named by `MYCELIUM_BIN`, without TUN and discovery; none, having
     /// said so, where the variable is not set.
     pub fn start(peers: &[String]) -> Option<Self> {
-        let Some(binary) = std::env::var_os("MYCELIUM_BIN") else {
-            println!("SKIPPED: MYCELIUM_BIN names no stock daemon");
-            return None;
-        };
-        Some(Self::run(Path::new(&binary), peers).expect("the stock daemon starts"))
+        Self::start_with(StockConfig { peers: peers.to_vec(), ..StockConfig::default() })
     }
 
     /// As [`StockDaemon::start`], without a word.
     pub fn start_quietly(peers: &[String]) -> Option<Self> {
+        let config = StockConfig { peers: peers.to_vec(), ..StockConfig::default() };
         let binary = std::env::var_os("MYCELIUM_BIN")?;
-        Some(Self::run(Path::new(&binary), peers).expect("the stock daemon starts"))
+        Some(Self::run(binary, config).expect("the stock daemon starts"))
     }
 
-    /// The process.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    /// As [`StockDaemon::start`], as told.
+    pub fn start_with(config: StockConfig) -> Option<Self> {
+        let binary = match &config.private {
+            None => stock_binary(),
+            Some(_) => private_binary(),
+        }?;
+        Some(Self::run(binary, config).expect("the stock daemon starts"))
     }
 
-    fn run(binary: &Path, peers: &[String]) -> std::io::Result<Self> {
-        let folder = tempfile::tempdir()?;
+    fn run(binary: OsString, config: StockConfig) -> std::io::Result<Self> {
         let (tcp, api, rpc) = (free_port()?, free_port()?, free_port()?);
         let quic = UdpSocket::bind(("127.0.0.1", 0))?.local_addr()?;
-        let mut command = Command::new(binary);
-        command
-            .args(["--no-tun", "--disable-peer-discovery", "--silent"])
-            .args(["--tcp-listen-port", &tcp.port().to_string()])
-            .args(["--quic-listen-port", &quic.port().to_string()])
-            .args(["--api-addr", &api.to_string(), "--jsonrpc-addr", &rpc.to_string()])
-            .arg("--key-file")
-            .arg(folder.path().join("priv_key.bin"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        if !peers.is_empty() {
-            command.arg("--peers").args(peers);
-        }
-        let child = command.spawn()?;
         let mut daemon = Self {
-            child,
+            child: None,
+            binary,
+            config,
             api: ApiClient::new(api),
+            rpc,
             tcp,
             quic,
             address: Ipv6Addr::UNSPECIFIED,
-            _folder: folder,
+            folder: tempfile::tempdir()?,
         };
-        daemon.address = daemon.wait_for_address()?;
+        daemon.start_again()?;
         Ok(daemon)
+    }
+
+    /// Kills it; who was connected sees the connection end, over QUIC much later.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it once more after [`StockDaemon::stop`], with the same key and ports.
+    pub fn start_again(&mut self) -> std::io::Result<()> {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(["--no-tun", "--disable-peer-discovery", "--silent"])
+            .args(["--tcp-listen-port", &self.tcp.port().to_string()])
+            .args(["--quic-listen-port", &self.quic.port().to_string()])
+            .args(["--api-addr", &self.api.address().to_string()])
+            .args(["--jsonrpc-addr", &self.rpc.to_string()])
+            .arg("--key-file")
+            .arg(self.folder.path().join("priv_key.bin"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        if let Some(network) = &self.config.private {
+            command.args(["--network-name", &network.name]);
+            command.arg("--network-key-file").arg(self.file("network.key", &network.key)?);
+        }
+        if let Some(topics) = &self.config.topics {
+            command.arg("--topic-config").arg(self.file("topics.toml", topics.as_bytes())?);
+        }
+        if !self.config.peers.is_empty() {
+            command.arg("--peers").args(&self.config.peers);
+        }
+        self.child = Some(command.spawn()?);
+        self.address = self.wait_for_address()?;
+        Ok(())
+    }
+
+    /// The process; 0 while it is stopped.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
     }
 
     /// Where it takes links.
@@ -97,6 +143,11 @@ impl StockDaemon {
         self.api
     }
 
+    /// Where its JSON-RPC API listens.
+    pub fn rpc(&self) -> SocketAddr {
+        self.rpc
+    }
+
     /// Hands it a message to send.
     pub fn send(&self, to: Ipv6Addr, topic: &[u8], payload: &[u8]) -> std::io::Result<String> {
         self.api.send(to, topic, payload)
@@ -105,6 +156,12 @@ impl StockDaemon {
     /// Takes the next message of a topic, waiting up to `timeout`.
     pub fn receive(&self, topic: &[u8], timeout: Duration) -> std::io::Result<Option<Received>> {
         self.api.receive(topic, timeout)
+    }
+
+    fn file(&self, name: &str, content: &[u8]) -> std::io::Result<PathBuf> {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content)?;
+        Ok(path)
     }
 
     fn wait_for_address(&self) -> std::io::Result<Ipv6Addr> {
@@ -127,9 +184,34 @@ impl StockDaemon {
 
 impl Drop for StockDaemon {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.stop();
     }
+}
+
+/// The stock daemon; none, having said so, where there is none.
+pub fn stock_binary() -> Option<OsString> {
+    let binary = std::env::var_os("MYCELIUM_BIN");
+    if binary.is_none() {
+        println!("SKIPPED: MYCELIUM_BIN names no stock daemon");
+    }
+    binary
+}
+
+/// One that knows private networks.
+fn private_binary() -> Option<OsString> {
+    if let Some(binary) = std::env::var_os("MYCELIUM_PRIVATE_BIN") {
+        return Some(binary);
+    }
+    let binary = stock_binary()?;
+    let help = Command::new(&binary).arg("--help").output().ok()?;
+    if String::from_utf8_lossy(&help.stdout).contains("--network-name") {
+        return Some(binary);
+    }
+    println!(
+        "SKIPPED: MYCELIUM_BIN knows no private networks, and MYCELIUM_PRIVATE_BIN names no \
+         stock daemon that does"
+    );
+    None
 }
 
 fn free_port() -> std::io::Result<SocketAddr> {
