@@ -32,6 +32,8 @@ mod select;
 mod seqno;
 mod silence;
 mod table;
+#[cfg(test)]
+mod tests;
 mod update;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -7,15 +7,15 @@
 //! | Generation 255 (6.13) | `router_hostile.rs`: `requests_travel_fifteen_links_and_never_wrap` |
 //! | No rate limits (6.13, 2.2) | `every_kind_of_packet_is_rationed_per_peer`, `one_peer_cannot_use_up_the_lookups_of_others` |
 //! | Unlimited growth (6.13, 11.1) | `nobody_fills_the_table_above_the_soft_limit_with_what_nobody_asked_for` |
-//! | Metric and seqno unauthenticated (6.13) | `a_route_that_swallows_packets_is_left`, `a_forged_sequence_number_is_overtaken` |
+//! | Metric and seqno unauthenticated (6.13) | `a_route_that_swallows_packets_is_left`, `a_forged_sequence_number_is_overtaken`; with the bus: `engine_attacks.rs` |
 //! | New router ids of a key (1.7) | `another_router_id_takes_no_proven_route`, `a_flood_of_router_ids_is_rationed` |
-//! | Second key for a /64 (1.7) | unit tests of `router::delivery` and `router::update` |
+//! | Second key for a /64 (1.7) | `router::tests`: `another_key_takes_no_64_…`, `two_keys_never_have_routes_to_one_64` |
 //! | Low-order keys (1.7) | `router_hostile.rs`: `nobody_announces_…` |
 //! | Configured peers first (2.2) | `where_routes_conflict_the_owners_peers_count_more` |
 //! | Flapping (6.13) | `a_flapping_route_is_told_of_a_few_times_and_no_more` |
 //! | Floods towards slow links | `a_peer_that_reads_slowly_is_told_no_more_than_a_window` |
 //! | Timers per packet (6.13) | `router_hostile.rs`: `routes_end_after_…_and_are_refreshed_when_used` |
-//! | Source entries of own retractions (6.13) | `a_lost_route_leaves_nothing_behind` |
+//! | Source entries of own retractions (6.13) | `router::tests`: `what_is_lost_and_retracted_leaves_no_more_behind_…` |
 
 #![allow(clippy::unwrap_used)] // in the functions that make inputs
 

@@ -249,3 +249,17 @@ fn no_more_ciphers_are_kept_than_allowed_and_all_peers_are_served() {
         assert_eq!(world.outputs().len(), 1);
     }
 }
+
+#[test]
+fn a_route_costs_no_key_agreement_until_it_is_used() {
+    let mut world = World::new(DataLimits { ciphers: 1, ..Default::default() });
+    for name in 2..=200 {
+        world.announce(name, A, 0);
+    }
+    // Every agreement but the first would have pushed out another.
+    assert_eq!(world.data.evictions(), 0);
+    for name in [2, 3, 3] {
+        world.handle(A, sealed(name, 1, TYPE_MESSAGE, b"m"));
+    }
+    assert_eq!((world.outputs().len(), world.data.evictions()), (3, 1));
+}

@@ -26,7 +26,7 @@ const PIN: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct Pins(BTreeMap<Prefix, (PublicKey, Tick)>);
 
 impl Pins {
-    fn confirm(&mut self, subnet: Prefix, key: PublicKey, limit: usize, now: Tick) {
+    pub(super) fn confirm(&mut self, subnet: Prefix, key: PublicKey, limit: usize, now: Tick) {
         if let Some((pinned, at)) = self.0.get_mut(&subnet) {
             if *pinned == key || now.since(*at) >= PIN {
                 (*pinned, *at) = (key, now);
