@@ -13,7 +13,7 @@
 //! | no congestion control | tests of `bus_paths` |
 //! | reflection | `a_reflected_message_is_dropped` |
 //! | a bad topic file is ignored | unit tests of `bus::policy::file` |
-//! | a silent service holds the task for ever | the time limits of `driver::forward`; `a_silent_service_holds_up_nobody_else` in `bus_api` |
+//! | a silent service holds the task for ever | `a_service_that_says_nothing_is_given_up_after_a_minute` in `driver::forward`; `a_silent_service_holds_up_nobody_else` in `bus_api` |
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use std::net::Ipv6Addr;
@@ -315,9 +315,10 @@ fn a_reflected_message_is_dropped() {
     let to = Target::Address(victim.address(0));
     victim.engine.send_message(to, "t".into(), "mine".into(), victim.now).unwrap();
     let sent: Vec<_> = std::iter::from_fn(|| victim.engine.poll_action()).collect();
-    let own = victim.engine.address();
+    let (own, mut reflected) = (victim.engine.address(), 0);
     for action in sent {
         let Action::Transmit { class: Class::Data, bytes, .. } = action else { continue };
+        reflected += 1;
         let mut decoder = Decoder::new();
         decoder.push(&bytes);
         let Ok(Some(Packet::Data(packet))) = decoder.next() else { panic!("a data packet") };
@@ -325,6 +326,7 @@ fn a_reflected_message_is_dropped() {
         let back = DataPacket { source: victim.address(0), destination: own, ..packet };
         victim.engine.handle_packet(victim.attackers[0].link, Packet::Data(back), victim.now);
     }
+    assert_eq!((reflected, victim.engine.data_counters().reflected), (3, 3));
     assert_eq!(victim.said().len(), 0);
     assert_eq!(victim.take(), None);
 }

@@ -133,3 +133,18 @@ async fn exchange(socket: &Path, payload: &[u8], limit: usize) -> io::Result<Byt
 async fn exchange(_: &Path, _: &[u8], _: usize) -> io::Result<Bytes> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_says_nothing_is_given_up_after_a_minute() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("silent");
+        let _silent = tokio::net::UnixListener::bind(&path).unwrap(); // it has a queue, no more
+        let begun = tokio::time::Instant::now();
+        let error = exchange(&path, b"well?", 100).await.unwrap_err();
+        assert_eq!((error.kind(), begun.elapsed()), (io::ErrorKind::TimedOut, ANSWER));
+    }
+}
