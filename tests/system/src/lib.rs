@@ -4,9 +4,13 @@
 mod api;
 pub mod exchange;
 mod link;
+#[cfg(target_os = "linux")]
+mod netns;
 pub mod route;
 mod stock;
 
 pub use api::{ApiClient, Received};
 pub use link::{Link, Secrets};
+#[cfg(target_os = "linux")]
+pub use netns::{Hosts, Killed};
 pub use stock::{StockConfig, StockDaemon, stock_binary};
