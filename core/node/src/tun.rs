@@ -24,7 +24,7 @@ pub(crate) use self::device::{Device, READ_BYTES};
 #[cfg(unix)]
 pub(crate) use self::offload::Offload;
 #[cfg(unix)]
-pub(crate) use self::split::{longest, split};
+pub(crate) use self::split::{longest, narrow, split};
 
 /// The longest IP packet that leaves this node: what older nodes can make, too.
 pub const MTU: u16 = 1400;

@@ -7,6 +7,7 @@
 
 mod fair;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -63,6 +64,8 @@ pub(crate) struct Outbox {
     data_ready: Notify,
     /// Notified when less than enough is queued again.
     room: Notify,
+    /// The longest data packet that takes the link's better way; 0 where there is but one.
+    easy: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -128,6 +131,16 @@ impl Outbox {
     pub(crate) fn has_enough(&self) -> bool {
         let queues = self.lock();
         queues.data.bytes() > ENOUGH && !queues.finished
+    }
+
+    /// Longer packets of data than this take a worse way over the link; none where all take one.
+    pub(crate) fn easy_length(&self) -> Option<usize> {
+        Some(self.easy.load(Ordering::Relaxed)).filter(|length| *length > 0)
+    }
+
+    /// Said by the writer, and again when the path changes.
+    pub(crate) fn set_easy_length(&self, length: usize) {
+        self.easy.store(length, Ordering::Relaxed);
     }
 
     /// Wakes the writer. Apart from pushing, so that packets queued together leave together.

@@ -13,10 +13,15 @@ const TCP: u8 = 6;
 const UDP: u8 = 17;
 const UDP_HEADER: usize = 8;
 const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const RESET: u8 = 0x04;
 const PUSH: u8 = 0x08;
+const URGENT: u8 = 0x20;
 const CONGESTION_REDUCED: u8 = 0x80;
 /// IPv6, some extension headers, and TCP with all its options.
 const HEADERS: usize = 256;
+/// TCP is not cut into less payload than every host must take.
+const LEAST_SEGMENT: usize = 512;
 
 /// The packet contradicts its own description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +44,28 @@ pub(crate) fn longest(offload: &Offload, packet: &[u8]) -> usize {
         }
         _ => packet.len(),
     }
+}
+
+/// The same in packets of at most `most` bytes, where nobody can tell: a TCP stream has no borders.
+/// Everything else stays as it is.
+pub(crate) fn narrow(offload: Offload, packet: &[u8], most: usize) -> Offload {
+    narrowed(offload, packet, most).unwrap_or(offload)
+}
+
+fn narrowed(offload: Offload, packet: &[u8], most: usize) -> Option<Offload> {
+    let (start, _) = offload.checksum?;
+    let size = match offload.segments {
+        Segments::Tcp(size) => usize::from(size),
+        Segments::One if start == IP_HEADER && packet.get(6) == Some(&TCP) => usize::MAX,
+        _ => return None,
+    };
+    let upper = packet.get(start..)?;
+    let room = most.checked_sub(start + tcp_header_length(upper)?)?;
+    let is_plain = upper.get(13)? & (SYN | RESET | URGENT) == 0;
+    if !is_plain || packet.len() <= most || size <= room || room < LEAST_SEGMENT {
+        return None;
+    }
+    Some(Offload { segments: Segments::Tcp(u16::try_from(room).ok()?), ..offload })
 }
 
 /// Gives every packet that `packet` stands for to `emit`, as headers and payload.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::coalesce::{Coalescer, Group};
 use super::offload::{Offload, Segments};
-use super::split::{longest, split};
+use super::split::{longest, narrow, split};
 use crate::wire::checksum::Sum;
 
 const ANN: Ipv6Addr = Ipv6Addr::new(0x400, 1, 1, 1, 0, 0, 0, 1);
@@ -174,6 +174,22 @@ fn what_contradicts_its_description_is_refused() {
     }
 }
 
+#[test]
+fn only_plain_tcp_is_cut_smaller() {
+    let checksum = |offset| Some((40, offset));
+    let of = |segments, offset| Offload { segments, checksum: checksum(offset), header_length: 0 };
+    let datagrams = udp(1, &payload(5000, 1));
+    for segments in [Segments::One, Segments::Udp(1300)] {
+        assert_eq!(narrow(of(segments, 6), &datagrams, 1000), of(segments, 6));
+    }
+    for flag in [0x02, 0x04, 0x20] {
+        let packet = tcp(1, 5, ACK | flag, &payload(1300, 1));
+        assert_eq!(narrow(of(Segments::One, 16), &packet, 1000), of(Segments::One, 16));
+    }
+    let whole = Offload { checksum: None, ..of(Segments::One, 16) };
+    assert_eq!(narrow(whole, &tcp(1, 5, ACK, &payload(1300, 1)), 1000), whole);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -202,6 +218,34 @@ proptest! {
             expected.push(if is_tcp { tcp(1, start, kept, data) } else { udp(1, data) });
         }
         prop_assert_eq!(pieces, expected);
+    }
+
+    #[test]
+    fn tcp_is_cut_smaller_for_a_narrow_link_and_says_the_same(
+        length in 1usize..20_000, size in 600u16..1400, most in 500usize..1500, is_one: bool,
+        flags in prop::sample::select(vec![ACK, ACK | PUSH, ACK | FIN, ACK | PUSH | FIN]),
+    ) {
+        let (length, segments) = match is_one {
+            true => (length % 1328 + 1, Segments::One),
+            false => (length, Segments::Tcp(size)),
+        };
+        let data = payload(length, 3);
+        let mut large = tcp(1, u32::MAX - 1000, flags, &data);
+        let begun = Sum::pseudo(ANN, BEN, large.len() - 40, TCP).folded();
+        large[56..58].copy_from_slice(&begun); // as the system leaves it
+        let offload = Offload { segments, checksum: Some((40, 16)), header_length: 72 };
+        let narrowed = narrow(offload, &large, most);
+        let can = most >= 72 + 512;
+        prop_assert_eq!(narrowed == offload, !can || longest(&offload, &large) <= most);
+        let pieces = pieces(&narrowed, &mut large);
+        prop_assert!(!can || pieces.iter().all(|piece| piece.len() <= most));
+        let (mut start, count) = (u32::MAX - 1000, pieces.len());
+        for (number, piece) in pieces.iter().enumerate() {
+            let kept = if number + 1 == count { flags } else { flags & !(PUSH | FIN) };
+            prop_assert_eq!(piece, &tcp(1, start, kept, &piece[72..]));
+            start = start.wrapping_add((piece.len() - 72) as u32);
+        }
+        prop_assert_eq!(pieces.iter().flat_map(|piece| &piece[72..]).copied().collect::<Vec<_>>(), data);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::super::outbox::Ingress;
 use super::{FastPath, Hold, LinkPath, Path};
 use crate::data::{Cause, Ends, Runs, TYPE_L3, USER_HEADER, VERSION, check};
 use crate::seal::{OVERHEAD, Sealer};
-use crate::tun::{Device, MTU, Offload, READ_BYTES, longest, split};
+use crate::tun::{Device, MTU, Offload, READ_BYTES, longest, narrow, split};
 use crate::wire::data::DataPacket;
 
 /// Reads taken in before what they brought is queued.
@@ -25,6 +25,8 @@ const ENOUGH: usize = 48 * 1024;
 const PATIENCE: Duration = Duration::from_millis(10);
 /// A device that fails is tried again after this long.
 const PAUSE: Duration = Duration::from_millis(100);
+/// What stands around an IP packet on a link.
+const ADDED: usize = DataPacket::HEADER_LENGTH + USER_HEADER + OVERHEAD;
 /// Sealed packets made in one allocation.
 const CHUNK: usize = 80 * 1024;
 
@@ -110,6 +112,10 @@ impl FastPath {
         let Some((ends, sealer, link)) = ready else {
             return self.miss(offload, packet, checked.ok().map(|ends| ends.destination), batch);
         };
+        let offload = match link.outbox.easy_length() {
+            Some(easy) => narrow(offload, packet, easy.saturating_sub(ADDED)),
+            None => offload,
+        };
         let mut packets = Vec::new();
         let (sealed, runs) = (&mut batch.sealed, &mut batch.runs);
         let cut = split(&offload, packet, |headers, payload| {
@@ -149,8 +155,8 @@ impl FastPath {
 
 /// Writes and seals a packet at the end of `buffer`, and cuts it off there.
 fn seal(sealer: &Sealer, ends: Ends, parts: [&[u8]; 2], buffer: &mut BytesMut) -> Option<Bytes> {
-    let payload = USER_HEADER + parts.iter().map(|part| part.len()).sum::<usize>() + OVERHEAD;
-    let length = DataPacket::HEADER_LENGTH + payload;
+    let length = ADDED + parts.iter().map(|part| part.len()).sum::<usize>();
+    let payload = length - DataPacket::HEADER_LENGTH;
     if buffer.capacity() < length {
         *buffer = BytesMut::with_capacity(CHUNK.max(length));
     }

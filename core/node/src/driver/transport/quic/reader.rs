@@ -9,21 +9,22 @@ use crate::driver::transport::stream::drain;
 use crate::driver::transport::{Arrived, BoxFuture, PacketReader, ReadError};
 use crate::wire::frame::{Decoder, FrameError, Packet, decode_datagram};
 
-/// Taken from the stream at once.
-const READ_BYTES: usize = 64 * 1024;
+/// Taken from the stream at once: pieces that came in a QUIC packet each.
+const READ_CHUNKS: usize = 64;
 /// Datagrams handed on together: as many packets as a writer sends together.
 const READ_DATAGRAMS: usize = 100;
 
 pub(super) struct QuicReader {
     connection: Connection,
     stream: RecvStream,
+    chunks: Vec<Bytes>,
     decoder: Decoder,
     failed: Option<FrameError>,
 }
 
 /// What came first.
 enum Event {
-    Stream(Result<Option<quinn::Chunk>, StreamError>),
+    Stream(Result<Option<usize>, StreamError>),
     Datagram(Bytes),
     /// A stream beside the one that there is.
     Surplus,
@@ -31,7 +32,8 @@ enum Event {
 
 impl QuicReader {
     pub(super) fn new(connection: Connection, stream: RecvStream) -> Self {
-        Self { connection, stream, decoder: Decoder::new(), failed: None }
+        let chunks = vec![Bytes::new(); READ_CHUNKS];
+        Self { connection, stream, chunks, decoder: Decoder::new(), failed: None }
     }
 
     async fn read_next(&mut self, packets: &mut Vec<Packet>) -> Result<Arrived, ReadError> {
@@ -39,7 +41,7 @@ impl QuicReader {
             return Err(error.into());
         }
         let event = tokio::select! {
-            chunk = self.stream.read_chunk(READ_BYTES, true) => Event::Stream(chunk),
+            count = self.stream.read_chunks(&mut self.chunks) => Event::Stream(count),
             datagram = self.connection.read_datagram() => {
                 Event::Datagram(datagram.map_err(io::Error::from)?)
             }
@@ -49,7 +51,7 @@ impl QuicReader {
             }
         };
         match event {
-            Event::Stream(Ok(Some(chunk))) => Ok(self.take_in(&chunk.bytes, packets)),
+            Event::Stream(Ok(Some(count))) => Ok(self.take_in(count, packets)),
             Event::Stream(Ok(None)) if self.decoder.is_inside_packet() => Err(ReadError::Cut),
             Event::Stream(Ok(None)) => Err(ReadError::Closed),
             Event::Stream(Err(error)) => Err(io::Error::from(error).into()),
@@ -58,12 +60,14 @@ impl QuicReader {
         }
     }
 
-    fn take_in(&mut self, bytes: &[u8], packets: &mut Vec<Packet>) -> Arrived {
-        let malformed = self.decoder.malformed();
-        self.decoder.push(bytes);
+    fn take_in(&mut self, count: usize, packets: &mut Vec<Packet>) -> Arrived {
+        let (malformed, mut bytes) = (self.decoder.malformed(), 0);
+        for chunk in self.chunks.iter_mut().take(count).map(std::mem::take) {
+            bytes += chunk.len() as u64;
+            self.decoder.push(&chunk);
+        }
         self.failed = drain(&mut self.decoder, packets).err();
-        let malformed = self.decoder.malformed() - malformed;
-        Arrived { bytes: bytes.len() as u64, malformed }
+        Arrived { bytes, malformed: self.decoder.malformed() - malformed }
     }
 
     /// Takes in a datagram and all that are there with it. One that makes no sense costs itself

@@ -23,8 +23,8 @@ use crate::driver::transport::{BoxFuture, PacketWriter};
 const LARGE: usize = 32;
 /// Nobody tells when the queue of datagrams is empty, so it is looked at. Only under load.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
-/// No longer than this: a peer that acknowledges nothing is noticed elsewhere.
-const LOOKS: u32 = 200;
+/// How long the last packets of a connection may take.
+const LAST: Duration = Duration::from_millis(200);
 
 pub(super) struct QuicWriter {
     connection: Connection,
@@ -68,7 +68,8 @@ impl QuicWriter {
         // What was written gets there, and is known to, before the connection goes.
         let _ = self.stream.finish();
         let _ = self.stream.stopped().await;
-        wait_until_sent(&self.connection, self.all_room).await;
+        let sent = wait_until_sent(&self.connection, self.all_room);
+        let _ = tokio::time::timeout(LAST, sent).await;
         self.connection.close(VarInt::from_u32(0), b"");
     }
 }
@@ -104,8 +105,10 @@ impl Ways<'_> {
     async fn write_datagrams(&self, large: mpsc::Sender<Bytes>) -> io::Result<()> {
         let mut data = Vec::new();
         let mut since_stream = 0;
+        self.outbox.set_easy_length(self.connection.max_datagram_size().unwrap_or(0));
         while self.outbox.take_data(&mut data).await {
             let fits = self.connection.max_datagram_size().unwrap_or(0);
+            self.outbox.set_easy_length(fits);
             for packet in data.drain(..) {
                 let bytes = packet.len();
                 if bytes > fits {
@@ -136,13 +139,12 @@ impl Ways<'_> {
     }
 }
 
-/// Waits until no datagram waits to be sent.
+/// Waits until no datagram waits to be sent, however slow the path is: going on earlier would leave
+/// the stream waiting for as long as there is data. A peer that acknowledges nothing is noticed
+/// elsewhere.
 async fn wait_until_sent(connection: &Connection, all_room: usize) {
-    for _ in 0..LOOKS {
-        let is_empty = connection.datagram_send_buffer_space() >= all_room;
-        if is_empty || connection.close_reason().is_some() {
-            return;
-        }
+    while connection.datagram_send_buffer_space() < all_room && connection.close_reason().is_none()
+    {
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
