@@ -45,7 +45,9 @@ impl From<SendError> for ApiError {
             SendError::TooLarge { .. } => Self::TooLarge(error),
             SendError::QueueFull | SendError::IdInUse => Self::Busy(error),
             SendError::Closed => Self::Closing,
-            SendError::NotInOverlay | SendError::BadKey => Self::Unsendable(error),
+            SendError::NotInOverlay | SendError::BadKey | SendError::Answered => {
+                Self::Unsendable(error)
+            }
         }
     }
 }

@@ -181,6 +181,7 @@ impl From<SendError> for PhoneError {
             SendError::TooLarge { limit, .. } => Self::TooLarge { limit: count(limit) },
             SendError::QueueFull | SendError::IdInUse => Self::Busy,
             SendError::NotInOverlay | SendError::BadKey => Self::invalid("to", error),
+            SendError::Answered => Self::invalid("id", error),
             SendError::Closed => Self::Closed,
         }
     }

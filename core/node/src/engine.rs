@@ -249,7 +249,8 @@ impl Engine {
     ) -> Result<MessageId, SendError> {
         let OutgoingMessage { to, topic, payload, deadline } = message;
         let patience = deadline.unwrap_or(LONGEST_DEADLINE).min(LONGEST_DEADLINE);
-        self.send(Draft { to, topic, payload, reply: None, patience }, now)
+        let destination = to.address();
+        self.send(Draft { to, destination, topic, payload, reply: None, patience }, now)
     }
 
     /// Answers a message that came from `to`: its id, no topic.
@@ -261,11 +262,12 @@ impl Engine {
         now: Instant,
     ) -> Result<(), SendError> {
         let (topic, reply, patience) = (Bytes::new(), Some(id), LONGEST_DEADLINE);
-        self.send(Draft { to, topic, payload, reply, patience }, now).map(|_| ())
+        let destination = to.address();
+        self.send(Draft { to, destination, topic, payload, reply, patience }, now).map(|_| ())
     }
 
     fn send(&mut self, draft: Draft, now: Instant) -> Result<MessageId, SendError> {
-        let destination = draft.to.address();
+        let destination = draft.destination;
         if !crate::in_overlay(destination) {
             return Err(SendError::NotInOverlay);
         }

@@ -121,6 +121,9 @@ pub enum SendError {
     /// A message or reply with this id is on its way to the same node already.
     #[error("a message with this id is on its way already; wait until it has ended")]
     IdInUse,
+    /// An answer to this message has arrived. A second one would count as a repeat of it.
+    #[error("the message has been answered already; send a message of its own")]
+    Answered,
     /// The node is closed.
     #[error("the node is closed")]
     Closed,

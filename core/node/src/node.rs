@@ -322,7 +322,8 @@ impl Node {
     /// Answers a message with its id, as the other application may be waiting for it: no topic.
     ///
     /// # Errors
-    /// [`SendError::IdInUse`] while an answer to it is on its way; otherwise as [`Node::send`].
+    /// [`SendError::IdInUse`] while an answer to it is on its way, [`SendError::Answered`] for twenty
+    /// minutes after it arrived (of the last 65,536 answers); otherwise as [`Node::send`].
     pub async fn reply(&self, to: Target, id: MessageId, payload: Bytes) -> Result<(), SendError> {
         let answer = self.ask(|reply| Command::Respond { to, id, payload, reply }).await;
         answer.unwrap_or(Err(SendError::Closed))

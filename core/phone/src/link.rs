@@ -124,7 +124,7 @@ fn link_error(error: SendError) -> LinkError {
         SendError::Closed => LinkError::Closed,
         SendError::NotInOverlay | SendError::BadKey => LinkError::NoRoute,
         // Others go first; the sender comes again.
-        SendError::QueueFull | SendError::IdInUse => LinkError::TimedOut,
+        SendError::QueueFull | SendError::IdInUse | SendError::Answered => LinkError::TimedOut,
     }
 }
 

@@ -7,11 +7,14 @@
 //! that have come count.
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects)]
 
+mod begin;
+mod complete;
 mod completed;
+mod hand;
 mod pending;
 mod ready;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
@@ -184,45 +187,6 @@ impl Receiver {
         self.ready.reserve(topic);
     }
 
-    /// Takes the oldest message that is wanted, and tells its sender.
-    pub(crate) fn take(&mut self, wanted: &Wanted<'_>, now: Instant) -> Option<ReceivedMessage> {
-        let message = self.take_untold(wanted, now)?;
-        self.tell_read(&message);
-        Some(message)
-    }
-
-    /// A copy of what [`Receiver::take`] would take; its sender is told all the same.
-    pub(crate) fn peek(&mut self, wanted: &Wanted<'_>) -> Option<ReceivedMessage> {
-        let message = self.ready.peek(wanted)?.clone();
-        self.tell_read(&message);
-        Some(message)
-    }
-
-    /// Tells the sender of a message that an application has it.
-    pub(crate) fn tell_read(&mut self, message: &ReceivedMessage) {
-        let (source, destination) = (message.source, message.destination);
-        let origin = Origin { source, destination, key: message.source_key };
-        self.answer(origin, message.id, MessageBody::Read);
-    }
-
-    /// Takes the oldest message that is wanted; its sender is told only that it arrived.
-    pub(crate) fn take_untold(
-        &mut self,
-        wanted: &Wanted<'_>,
-        now: Instant,
-    ) -> Option<ReceivedMessage> {
-        let message = self.ready.take(wanted)?;
-        let size = message.payload.len();
-        let subnet = subnet_bits(message.source);
-        if let Some(source) = self.sources.get_mut(&subnet) {
-            source.ready = source.ready.saturating_sub(1);
-            source.ready_bytes = source.ready_bytes.saturating_sub(size);
-        }
-        self.drop_idle(subnet);
-        self.unblock(now);
-        Some(message)
-    }
-
     /// Adds what this side counts.
     pub(crate) fn count(&self, counters: &mut BusCounters) {
         let own = &self.counters;
@@ -251,221 +215,6 @@ impl Receiver {
             }
         }
         self.completed.expire(now);
-    }
-
-    /// Opens a pending message; false when it is refused. A repeat changes nothing: its chunks are
-    /// those that came already.
-    fn begin(
-        &mut self,
-        key: Key,
-        origin: Origin,
-        (length, reply): (u64, bool),
-        topic: Bytes,
-        now: Instant,
-    ) -> bool {
-        if length > self.limits.message_bytes as u64 {
-            tally(&mut self.counters.refused_as_too_large);
-            return false;
-        }
-        // Only what somebody waits for is beyond the policy: a flag alone opens no door.
-        let is_awaited = reply && self.requests.contains(&key);
-        if !is_awaited && !self.allows(&topic, origin.source) {
-            tally(&mut self.counters.refused_by_policy);
-            return false;
-        }
-        if let Some(pending) = self.pending.get(&key) {
-            if pending.length == length && pending.topic == topic && pending.reply == reply {
-                return true;
-            }
-            self.forget_pending(key);
-        }
-        if self.pending.len() >= self.limits.pending && !self.make_room(key.0) {
-            tally(&mut self.counters.refused_without_room);
-            return false;
-        }
-        let source = self.sources.entry(key.0).or_default();
-        if source.pending >= self.limits.pending_per_source {
-            tally(&mut self.counters.refused_without_room);
-            return false;
-        }
-        source.pending = source.pending.saturating_add(1);
-        let (chunks, topic) = (BTreeMap::new(), Bytes::copy_from_slice(&topic));
-        let (bytes, done, begun, blocked) = (0, None, now, false);
-        let pending = Pending { origin, length, topic, reply, chunks, bytes, done, begun, blocked };
-        self.pending.insert(key, pending);
-        if self.aging.len() > self.pending.len().saturating_mul(2).saturating_add(1024) {
-            let live = &self.pending;
-            self.aging.retain(|(_, key)| live.contains_key(key)); // pays for the many that ended
-        }
-        self.aging.push_back((now.checked_add(REMEMBERED).unwrap_or(now), key));
-        true
-    }
-
-    /// What somebody here subscribed to is meant to come, unless its own rule says otherwise.
-    fn allows(&self, topic: &Bytes, source: Ipv6Addr) -> bool {
-        let has_rule = self.policy.topics.contains_key(topic);
-        (!has_rule && self.ready.is_reserved(topic)) || self.policy.allows(topic, source)
-    }
-
-    /// All places are taken. The oldest message goes, whosever it is, for one of a source that has
-    /// little under way itself: so a few greedy sources cannot lock everybody else out. Its sender
-    /// starts it over.
-    fn make_room(&mut self, newcomer: u64) -> bool {
-        let modest = self.sources.get(&newcomer).is_none_or(|source| {
-            source.pending < FEW
-                && source.pending_bytes <= self.limits.pending_bytes_per_source / FEW
-        });
-        while modest && let Some((_, key)) = self.aging.pop_front() {
-            if self.pending.contains_key(&key) {
-                self.forget_pending(key);
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Keeps a chunk; false when it is refused.
-    fn store(&mut self, key: Key, index: u64, offset: u64, data: Bytes) -> bool {
-        if self.pending_bytes.saturating_add(data.len().saturating_add(CHUNK_COST))
-            > self.limits.pending_bytes
-        {
-            self.make_room(key.0);
-        }
-        let Some(pending) = self.pending.get_mut(&key) else { return false };
-        let Some(source) = self.sources.get_mut(&key.0) else { return false };
-        let size = data.len() as u64;
-        let fits = offset.checked_add(size).is_some_and(|end| end <= pending.length);
-        let largest = pending.length.div_ceil(SMALLEST_CHUNK).max(1).saturating_sub(1);
-        if !fits || index > largest {
-            return false;
-        }
-        if pending.chunks.get(&index).is_some_and(|stored| *stored == data) {
-            return true;
-        }
-        let cost = data.len().saturating_add(CHUNK_COST);
-        if source.pending_bytes.saturating_add(cost) > self.limits.pending_bytes_per_source
-            || self.pending_bytes.saturating_add(cost) > self.limits.pending_bytes
-        {
-            return false;
-        }
-        source.pending_bytes = source.pending_bytes.saturating_add(cost);
-        self.pending_bytes = self.pending_bytes.saturating_add(cost);
-        pending.bytes = pending.bytes.saturating_add(size);
-        if let Some(old) = pending.chunks.insert(index, data) {
-            let cost = old.len().saturating_add(CHUNK_COST);
-            source.pending_bytes = source.pending_bytes.saturating_sub(cost);
-            self.pending_bytes = self.pending_bytes.saturating_sub(cost);
-            pending.bytes = pending.bytes.saturating_sub(old.len() as u64);
-        }
-        true
-    }
-
-    /// Moves a message to the ready queue and acknowledges its DONE, if it is whole and has room.
-    fn try_complete(&mut self, key: Key, now: Instant) {
-        let Some(pending) = self.pending.get(&key) else { return };
-        let Some((chunks, hash)) = pending.done else { return };
-        let last = pending.chunks.last_key_value().map_or(0, |(index, _)| index.saturating_add(1));
-        let count = pending.chunks.len() as u64;
-        if count != chunks || last != chunks || pending.bytes != pending.length {
-            return;
-        }
-        let is_awaited = pending.reply && self.requests.contains(&key);
-        if pending.reply && !is_awaited && !self.allows(&pending.topic, pending.origin.source) {
-            self.forget_pending(key); // whoever waited has gone meanwhile
-            return;
-        }
-        let size = usize::try_from(pending.length).unwrap_or(usize::MAX);
-        let has_room = (is_awaited || self.has_room(key.0, &pending.topic, size))
-            && self.completed.has_room(key.0, &self.limits, now);
-        if !has_room {
-            let few = self.blocked.len() < self.limits.pending;
-            if let Some(pending) = self.pending.get_mut(&key)
-                && few
-                && !pending.blocked
-            {
-                pending.blocked = true;
-                self.blocked.push_back(key);
-            }
-            return;
-        }
-        let Some(payload) = pending.whole(&hash) else {
-            if let Some(pending) = self.pending.get_mut(&key) {
-                pending.done = None; // the next DONE may come with better chunks
-            }
-            return;
-        };
-        let origin = pending.origin;
-        let message = ReceivedMessage {
-            id: key.1,
-            topic: pending.topic.clone(),
-            source: origin.source,
-            source_key: origin.key,
-            destination: origin.destination,
-            payload,
-            reply: pending.reply,
-        };
-        self.forget_pending(key);
-        self.completed.insert(key, now);
-        tally(&mut self.counters.completed);
-        if is_awaited {
-            self.requests.remove(&key);
-            self.replies.push_back(message);
-        } else {
-            self.make_ready(key, message);
-        }
-        self.answer(origin, key.1, MessageBody::DoneAck { chunks, hash });
-    }
-
-    fn make_ready(&mut self, key: Key, message: ReceivedMessage) {
-        let source = self.sources.entry(key.0).or_default();
-        source.ready = source.ready.saturating_add(1);
-        source.ready_bytes = source.ready_bytes.saturating_add(message.payload.len());
-        self.news.push_back(message.topic.clone());
-        self.ready.push(message);
-    }
-
-    fn has_room(&self, subnet: u64, topic: &Bytes, size: usize) -> bool {
-        let (ready, bytes) =
-            self.sources.get(&subnet).map_or((0, 0), |source| (source.ready, source.ready_bytes));
-        let most_bytes = self.limits.ready_bytes_per_source;
-        let fits = bytes == 0 || bytes.saturating_add(size) <= most_bytes;
-        ready < self.limits.ready_per_source
-            && fits
-            && self.ready.has_room(topic, size, &self.limits)
-    }
-
-    /// Gives messages that waited for room another try, oldest first.
-    fn unblock(&mut self, now: Instant) {
-        let mut tries = self.blocked.len().min(16); // a full source must not cost all others much
-        while tries > 0 {
-            let Some(key) = self.blocked.pop_front() else { return };
-            if let Some(pending) = self.pending.get_mut(&key) {
-                pending.blocked = false;
-            }
-            self.try_complete(key, now); // queues itself again when there is no room
-            tries = tries.saturating_sub(1);
-        }
-    }
-
-    fn forget_pending(&mut self, key: Key) {
-        let Some(pending) = self.pending.remove(&key) else { return };
-        let cost = pending.cost();
-        self.pending_bytes = self.pending_bytes.saturating_sub(cost);
-        if let Some(source) = self.sources.get_mut(&key.0) {
-            source.pending = source.pending.saturating_sub(1);
-            source.pending_bytes = source.pending_bytes.saturating_sub(cost);
-        }
-        self.drop_idle(key.0);
-        // What has ended needs no timer.
-        while self.aging.front().is_some_and(|(_, key)| !self.pending.contains_key(key)) {
-            self.aging.pop_front();
-        }
-    }
-
-    fn drop_idle(&mut self, subnet: u64) {
-        if self.sources.get(&subnet).is_some_and(Source::is_idle) {
-            self.sources.remove(&subnet);
-        }
     }
 
     fn answer(&mut self, origin: Origin, id: MessageId, body: MessageBody) {

@@ -9,6 +9,9 @@
 //!
 //! Acknowledgements only mark things; [`Sender::pump`] sends, so a batch of them costs one round.
 
+mod answer;
+mod answered;
+mod end;
 mod ended;
 mod flow;
 mod outgoing;
@@ -27,6 +30,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 use threephone_address::Target;
 
+use self::answered::Answered;
 use self::ended::Ended;
 use self::flow::Flow;
 pub(crate) use self::flow::Route;
@@ -35,7 +39,7 @@ use super::{BusCounters, Info, Outgoing};
 use crate::data::subnet_bits;
 use crate::limits::BusLimits;
 use crate::message::{SendError, SendState};
-use crate::wire::message::{MessageBody, MessageId, MessagePacket};
+use crate::wire::message::MessageId;
 
 /// Flows kept for what they know of the path after their last message.
 const IDLE_FLOWS: usize = 1024;
@@ -44,6 +48,8 @@ const IDLE_FLOWS: usize = 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
     pub(crate) to: Target,
+    /// Where that is: an address takes its time to compute from a key.
+    pub(crate) destination: Ipv6Addr,
     pub(crate) topic: Bytes,
     pub(crate) payload: Bytes,
     /// The message it answers, whose id it then has.
@@ -84,6 +90,7 @@ pub(crate) struct Sender {
     /// When each message is given up.
     expiry: BTreeSet<(Instant, MessageId)>,
     ended: Ended,
+    answered: Answered,
     /// Only what is counted since the start.
     counters: BusCounters,
     out: VecDeque<Outgoing>,
@@ -94,6 +101,7 @@ impl Sender {
     pub(crate) fn new(limits: BusLimits, random: ChaCha20Rng) -> Self {
         Self {
             ended: Ended::new(limits.ended),
+            answered: Answered::new(limits.ended),
             limits,
             counters: BusCounters::default(),
             random,
@@ -127,6 +135,11 @@ impl Sender {
         if full {
             return Err(SendError::QueueFull);
         }
+        let destination = draft.destination;
+        let subnet = subnet_bits(destination);
+        if draft.reply.is_some_and(|id| self.answered.contains(subnet, id, now)) {
+            return Err(SendError::Answered);
+        }
         let id = draft.reply.unwrap_or_else(|| {
             let mut id = MessageId([0; 8]);
             self.random.fill_bytes(&mut id.0);
@@ -135,8 +148,6 @@ impl Sender {
         if self.messages.contains_key(&id) {
             return Err(SendError::IdInUse);
         }
-        let destination = draft.to.address();
-        let subnet = subnet_bits(destination);
         self.bytes += length;
         self.counters.accepted += 1;
         self.counters.accepted_bytes += length as u64;
@@ -152,11 +163,6 @@ impl Sender {
         self.search(subnet, now);
         self.mark(subnet);
         Ok(id)
-    }
-
-    /// Gives a message up.
-    pub(crate) fn cancel(&mut self, id: MessageId, now: Instant) {
-        self.abort(id, now);
     }
 
     pub(crate) fn state(&self, id: MessageId) -> Option<SendState> {
@@ -224,36 +230,6 @@ impl Sender {
         self.events.pop_front()
     }
 
-    /// Acknowledgements and READ from `source`; anything else is not for this side.
-    pub(crate) fn handle(&mut self, source: Ipv6Addr, packet: &MessagePacket, now: Instant) {
-        let (id, subnet) = (packet.id, subnet_bits(source));
-        if matches!(packet.body, MessageBody::Read) {
-            return self.handle_read(id, subnet, now);
-        }
-        let Some(message) = self.messages.get_mut(&id) else { return };
-        if message.subnet != subnet {
-            return; // an acknowledgement from somebody else
-        }
-        let Some(flow) = self.flows.get_mut(&subnet) else { return };
-        match &packet.body {
-            MessageBody::InitAck { .. } => message.init_acked(flow, now),
-            MessageBody::ChunkAck { index, .. } => message.chunk_acked(*index, flow, now),
-            MessageBody::DoneAck { chunks, hash } => {
-                if message.is_done(*chunks, hash) {
-                    self.end(id, SendState::Received, now);
-                }
-            }
-            _ => return,
-        }
-        if let Some(message) = self.messages.get_mut(&id)
-            && let Some(flow) = self.flows.get_mut(&subnet)
-            && message.has_unsent()
-        {
-            flow.make_ready(id, &mut message.is_ready);
-        }
-        self.mark(subnet);
-    }
-
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let expiry = self.expiry.first().map(|(at, _)| *at);
@@ -289,80 +265,12 @@ impl Sender {
         self.ended.expire(now);
     }
 
-    /// Whoever has taken a message has received it, also when the acknowledgement was lost: an old
-    /// receiver does not repeat that.
-    fn handle_read(&mut self, id: MessageId, subnet: u64, now: Instant) {
-        let begun = |message: &Message| message.subnet == subnet && message.has_begun();
-        if self.messages.get(&id).is_some_and(begun) {
-            self.end(id, SendState::Received, now);
-        }
-        if self.ended.read(id, subnet) {
-            self.events.push_back(Event::State { id, state: SendState::Read });
-        }
-    }
-
     fn mark(&mut self, subnet: u64) {
         if let Some(flow) = self.flows.get_mut(&subnet)
             && !flow.is_dirty
         {
             flow.is_dirty = true;
             self.dirty.push(subnet);
-        }
-    }
-
-    fn abort(&mut self, id: MessageId, now: Instant) {
-        let Some(message) = self.messages.get(&id) else { return };
-        let flow = self.flows.get(&message.subnet);
-        if message.has_begun() && flow.is_some_and(|flow| flow.route == Route::Exists) {
-            self.out.push_back(Outgoing {
-                source: None,
-                destination: message.destination,
-                key: message.key,
-                packet: MessagePacket { id, body: MessageBody::Aborted },
-            });
-        }
-        self.end(id, SendState::Aborted, now);
-    }
-
-    fn end(&mut self, id: MessageId, state: SendState, now: Instant) {
-        let Some(message) = self.messages.remove(&id) else { return };
-        match state {
-            SendState::Aborted => self.counters.aborted += 1,
-            _ => self.counters.delivered += 1,
-        }
-        self.expiry.remove(&(message.expires, id));
-        let length = message.payload.len();
-        self.bytes = self.bytes.saturating_sub(length);
-        if let Some(flow) = self.flows.get_mut(&message.subnet) {
-            flow.path.forget(message.flying_bytes());
-            flow.end(id, &message.topic, length);
-        }
-        self.mark(message.subnet);
-        if self.flows.len() > IDLE_FLOWS
-            && self.flows.get(&message.subnet).is_some_and(|flow| flow.messages == 0)
-        {
-            self.flows.remove(&message.subnet);
-        }
-        self.sweep(message.subnet);
-        self.ended.expire(now);
-        self.ended.insert(id, message.info(state), message.subnet, now);
-        self.events.push_back(Event::State { id, state });
-    }
-
-    /// What is left of ended messages in queues goes when most of a queue is leftovers, so that it
-    /// costs little for each.
-    fn sweep(&mut self, subnet: u64) {
-        let messages = &self.messages;
-        // A timer of what has ended wakes nobody.
-        let is_stale =
-            |timer: Timer| matches!(timer, Timer::Message(id) if !messages.contains_key(&id));
-        while self.timers.peek().is_some_and(|Reverse((_, timer))| is_stale(*timer)) {
-            self.timers.pop();
-        }
-        if let Some(flow) = self.flows.get_mut(&subnet)
-            && flow.waiting.len() > flow.messages * 2 + 64
-        {
-            flow.waiting.retain(|id| messages.contains_key(id));
         }
     }
 

@@ -211,9 +211,9 @@ impl Bus {
         {
             return self.sender.cancel(id, self.now);
         }
-        let (to, payload) = (Target::Address(address(what)), vec![1; usize::from(what) * 15]);
-        let (topic, patience) = (Bytes::new(), LONGEST_DEADLINE);
-        let draft = Draft { to, topic, payload: payload.into(), reply: None, patience };
+        let (destination, payload) = (address(what), vec![1; usize::from(what) * 15].into());
+        let (to, topic, patience) = (Target::Address(destination), Bytes::new(), LONGEST_DEADLINE);
+        let draft = Draft { to, destination, topic, payload, reply: None, patience };
         if let Ok(id) = self.sender.send(draft, Route::Exists, self.now) {
             self.sent.insert(id, subnet_bits(address(what)));
         }

@@ -54,7 +54,7 @@ pub(super) struct Message {
     created: Instant,
     /// When it is given up.
     pub(super) expires: Instant,
-    is_reply: bool,
+    pub(super) is_reply: bool,
     pub(super) deadline: Instant,
     pub(super) timer: Option<Instant>,
     pub(super) is_ready: bool,
@@ -87,8 +87,8 @@ impl Message {
         let size = draft.payload.len().div_ceil(count.max(1));
         Self {
             to: draft.to,
-            destination: draft.to.address(),
-            subnet: subnet_bits(draft.to.address()),
+            destination: draft.destination,
+            subnet: subnet_bits(draft.destination),
             key: draft.to.key(),
             created: now,
             expires: now + draft.patience,
