@@ -50,6 +50,8 @@ const TYPE_ICMP: u8 = 2;
 /// What a packet starts with; the first hop counts already.
 const HOP_LIMIT: u8 = 64;
 pub(crate) const USER_HEADER: usize = 4;
+/// What an error report has room for.
+const REPORT: usize = 1500;
 
 /// What the data plane hands on.
 #[derive(Debug, PartialEq, Eq)]
@@ -110,6 +112,14 @@ pub(crate) struct Known {
     pub(crate) sealer: Option<Arc<Sealer>>,
 }
 
+/// How messages get to an address at the moment.
+pub(crate) struct Way {
+    link: LinkId,
+    /// Whom they are sealed for.
+    pub(crate) key: PublicKey,
+    sealer: Arc<Sealer>,
+}
+
 /// The data plane of one node.
 pub(crate) struct DataPlane {
     shared: Arc<Shared>,
@@ -119,6 +129,8 @@ pub(crate) struct DataPlane {
     reports: RateLimit,
     answers: RateLimit,
     has_tun: bool,
+    /// Messages sent and not yet counted.
+    sent: Runs,
     outputs: VecDeque<Output>,
 }
 
@@ -148,6 +160,7 @@ impl DataPlane {
             answers: RateLimit::new(limits.answers_per_second, now),
             ciphers: Ciphers::new(secret, random, limits.ciphers, limits.replay_bytes),
             has_tun: false,
+            sent: Runs::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -239,32 +252,41 @@ impl DataPlane {
         }
     }
 
-    /// Seals a message packet that `write` appends and sends it. Without a selected route it is
-    /// dropped: whoever sends messages repeats them. False then.
+    /// The way of messages to an address now; none without a selected route: whoever sends messages
+    /// repeats them.
+    pub(crate) fn way(
+        &mut self,
+        destination: Ipv6Addr,
+        router: &mut Router,
+        now: Instant,
+    ) -> Option<Way> {
+        let RouteLookup::Selected { link, key, .. } = router.route(destination) else {
+            router.lookup(destination, now);
+            return None;
+        };
+        router.use_route(destination, now);
+        Some(Way { link, key, sealer: self.ciphers.sealer(&key)? })
+    }
+
+    /// Seals a message packet of at most `length` bytes that `write` appends, and sends it.
     pub(crate) fn send_message(
         &mut self,
         (source, destination): (Ipv6Addr, Ipv6Addr),
-        expected: Option<PublicKey>,
+        way: &Way,
+        length: usize,
         write: impl FnOnce(&mut BytesMut),
-        router: &mut Router,
-        now: Instant,
-    ) -> bool {
-        let RouteLookup::Selected { link, key, .. } = router.route(destination) else {
-            router.lookup(destination, now);
-            return false;
-        };
-        if expected.is_some_and(|expected| expected != key) {
-            return false;
+    ) {
+        let kind = (TYPE_MESSAGE, HOP_LIMIT - 1);
+        if let Some(bytes) = seal((source, destination), &way.sealer, kind, length, write) {
+            self.sent.add(source, destination, bytes.len());
+            self.outputs.push_back(Output::Transmit { link: way.link, bytes });
         }
-        router.use_route(destination, now);
-        match self.seal((source, destination), &key, (TYPE_MESSAGE, HOP_LIMIT - 1), write) {
-            Some(bytes) => {
-                self.shared.note_one(source, destination, bytes.len());
-                self.outputs.push_back(Output::Transmit { link, bytes });
-                true
-            }
-            None => false,
-        }
+    }
+
+    /// Counts the messages sent since the last time.
+    pub(crate) fn note_sent(&mut self) {
+        self.shared.note(&self.sent);
+        self.sent.clear();
     }
 
     /// A route to `prefix` exists now: what waited for it goes on.
@@ -394,35 +416,36 @@ impl DataPlane {
             return;
         }
         let reporter = self.shared.subnet.address();
-        let ends = (packet.source, packet.destination);
-        let write = |out: &mut BytesMut| icmp::build(error, reporter, ends, &packet.payload, out);
-        if let Some(bytes) =
-            self.seal((reporter, packet.source), &key, (TYPE_ICMP, HOP_LIMIT - 1), write)
-        {
+        let about = (packet.source, packet.destination);
+        let write = |out: &mut BytesMut| icmp::build(error, reporter, about, &packet.payload, out);
+        let (ends, kind) = ((reporter, packet.source), (TYPE_ICMP, HOP_LIMIT - 1));
+        let Some(sealer) = self.ciphers.sealer(&key) else { return };
+        if let Some(bytes) = seal(ends, &sealer, kind, REPORT, write) {
             self.shared.tally.count(Cause::Reports);
             self.outputs.push_back(Output::Transmit { link, bytes });
         }
     }
+}
 
-    /// A whole packet, written and sealed in one buffer.
-    fn seal(
-        &mut self,
-        (source, destination): (Ipv6Addr, Ipv6Addr),
-        key: &PublicKey,
-        (kind, hop_limit): (u8, u8),
-        write: impl FnOnce(&mut BytesMut),
-    ) -> Option<Bytes> {
-        let start = DataPacket::HEADER_LENGTH;
-        let mut buffer = BytesMut::with_capacity(1500);
-        DataPacket::encode_header(hop_limit, source, destination, 0, &mut buffer);
-        buffer.put_slice(&[VERSION, kind, 0, 0]);
-        write(&mut buffer);
-        let length = u16::try_from(buffer.len() - start + OVERHEAD).ok()?.to_be_bytes();
-        for (byte, new) in buffer.iter_mut().skip(5).zip(length) {
-            *byte = new; // the length field of the data header
-        }
-        self.ciphers.sealer(key)?.seal(&mut buffer, start).then(|| buffer.freeze())
+/// A whole packet, written and sealed in one buffer; `length` is what `write` appends at most.
+fn seal(
+    (source, destination): (Ipv6Addr, Ipv6Addr),
+    sealer: &Sealer,
+    (kind, hop_limit): (u8, u8),
+    length: usize,
+    write: impl FnOnce(&mut BytesMut),
+) -> Option<Bytes> {
+    let start = DataPacket::HEADER_LENGTH;
+    // A buffer that is exactly full is handed on as it is.
+    let mut buffer = BytesMut::with_capacity(start + USER_HEADER + length + OVERHEAD);
+    DataPacket::encode_header(hop_limit, source, destination, 0, &mut buffer);
+    buffer.put_slice(&[VERSION, kind, 0, 0]);
+    write(&mut buffer);
+    let length = u16::try_from(buffer.len() - start + OVERHEAD).ok()?.to_be_bytes();
+    for (byte, new) in buffer.iter_mut().skip(5).zip(length) {
+        *byte = new; // the length field of the data header
     }
+    sealer.seal(&mut buffer, start).then(|| buffer.freeze())
 }
 
 /// The upper half of an address, which names a node.

@@ -24,6 +24,7 @@ pub(crate) mod listener;
 pub(crate) mod manners;
 pub(crate) mod meter;
 mod outbox;
+mod outgoing;
 pub(crate) mod peer;
 mod tally;
 pub(crate) mod transport;

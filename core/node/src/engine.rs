@@ -55,6 +55,8 @@ pub struct Engine {
     actions: VecDeque<Action>,
     /// Messages that applications have been handed, and their bytes.
     taken: (u64, u64),
+    /// Whose packet was told to the router last, and when.
+    confirmed: Option<(PublicKey, Instant)>,
     /// The last time told, for what is put off until actions are asked for.
     now: Instant,
     /// Whether anything happened since.
@@ -84,6 +86,7 @@ impl Engine {
             receiver: Receiver::new(config.limits.bus),
             actions: VecDeque::new(),
             taken: (0, 0),
+            confirmed: None,
             now,
             is_unsettled: true,
         }

@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::outgoing::{self, Ends, Refusal, answer_echo};
 use super::waiting::Held;
-use super::{Cause, DataPlane, Output, TYPE_L3, USER_HEADER, VERSION, icmp, subnet_bits};
+use super::{Cause, DataPlane, Output, TYPE_L3, USER_HEADER, VERSION, icmp, seal, subnet_bits};
 use crate::router::{LookupState, RouteLookup, Router};
 use crate::tun::MTU;
 
@@ -35,7 +35,9 @@ impl DataPlane {
         };
         router.use_route(destination, now);
         let write = |out: &mut BytesMut| out.put_slice(&packet);
-        match self.seal((source, destination), &key, (TYPE_L3, hop_limit - 1), write) {
+        let (ends, kind) = ((source, destination), (TYPE_L3, hop_limit - 1));
+        let sealer = self.ciphers.sealer(&key);
+        match sealer.and_then(|sealer| seal(ends, &sealer, kind, packet.len(), write)) {
             Some(bytes) => {
                 self.shared.tally.count(Cause::Sent);
                 self.shared.note_one(source, destination, bytes.len());

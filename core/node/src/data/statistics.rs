@@ -55,6 +55,10 @@ impl Runs {
             _ => self.0.push(Run { source, destination, packets: 1, bytes }),
         }
     }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
 }
 
 /// The tables being counted.

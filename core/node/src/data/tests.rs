@@ -232,7 +232,8 @@ fn a_reflected_packet_is_dropped() {
     world.announce(2, A, 0);
     let ends = (address(1), address(2));
     let write = |out: &mut BytesMut| out.put_slice(b"hello");
-    assert!(world.data.send_message(ends, None, write, &mut world.router, world.now));
+    let way = world.data.way(ends.1, &mut world.router, world.now).unwrap();
+    world.data.send_message(ends, &way, 5, write);
     let [Output::Transmit { bytes, .. }] = &world.outputs()[..] else { panic!("one packet") };
     let sent = decoded(bytes);
     world.handle(A, DataPacket { source: address(2), destination: address(1), ..sent });

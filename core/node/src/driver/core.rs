@@ -24,13 +24,13 @@ use super::inbox::{self, Inbox, Told};
 use super::link::Link;
 use super::manners::Beacons;
 use super::meter::LinkMeter;
-use super::outbox::Pushed;
+use super::outgoing::Leaving;
 use super::peer::{Counters, Peers};
 use super::tally::{Meter, SleepWatch, Tally};
 use super::transport::{Connection, Transports};
 use crate::bus::TopicPolicy;
 use crate::endpoint::PeerAddress;
-use crate::engine::{Action, Class, Engine, Opened};
+use crate::engine::{Action, Engine, Opened};
 use crate::ledger::Cause;
 use crate::message::{MessageId, SendState};
 use crate::node::NodeEvent;
@@ -95,8 +95,7 @@ pub(crate) struct Core {
     pub(super) meter: LinkMeter,
     /// Whether readers of messages may find something they did not find last time.
     pub(super) deliverable: bool,
-    /// Links whose writer is to be woken when all is queued.
-    to_wake: Vec<LinkId>,
+    pub(super) leaving: Leaving,
     pub(super) beacons: Option<Beacons>,
     pub(super) tally: Tally,
     sleep_watch: SleepWatch,
@@ -127,7 +126,7 @@ impl Core {
             next_link: 0,
             meter: LinkMeter::default(),
             deliverable: false,
-            to_wake: Vec::new(),
+            leaving: Leaving::default(),
             beacons: parts.beacons,
             tally: Tally::new(now),
             sleep_watch: SleepWatch::new(now),
@@ -428,6 +427,7 @@ impl Core {
             while let Some(action) = self.engine.poll_action() {
                 self.act(action, now);
             }
+            self.flush(now);
             if !std::mem::take(&mut self.deliverable) {
                 break;
             }
@@ -435,11 +435,7 @@ impl Core {
             self.forward(now);
             self.inbox.deliver(&mut inbox::Engine(&mut self.engine, now));
         }
-        for id in self.to_wake.drain(..) {
-            if let Some(link) = self.links.get(&id) {
-                link.outbox.wake();
-            }
-        }
+        self.wake_writers();
     }
 
     fn act(&mut self, action: Action, now: Instant) {
@@ -456,29 +452,6 @@ impl Core {
             Action::RouteLost { prefix } => self.announce(NodeEvent::Unreachable { prefix }),
             Action::MessageReady { .. } => self.deliverable = true,
             Action::LookupFailed { .. } => {} // who waits for the key waits on: a peer may come
-        }
-    }
-
-    fn transmit(&mut self, id: LinkId, class: Class, bytes: bytes::Bytes, now: Instant) {
-        let Some(link) = self.links.get(&id) else { return };
-        let pushed = match class {
-            Class::Control => link.outbox.push_control(bytes),
-            Class::Data => link.outbox.push_data(self.fast.ingress_of(&bytes), bytes),
-        };
-        match pushed {
-            Pushed::Queued { wake } => {
-                link.counters.tx_packets.fetch_add(1, Ordering::Relaxed);
-                if class == Class::Data {
-                    self.power.note_use(now);
-                }
-                if wake {
-                    self.to_wake.push(id);
-                }
-            }
-            Pushed::Dropped => {
-                link.counters.dropped.fetch_add(1, Ordering::Relaxed);
-            }
-            Pushed::Stuck => self.close_link(id, "the peer does not read", now),
         }
     }
 

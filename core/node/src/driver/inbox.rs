@@ -301,6 +301,21 @@ mod tests {
         assert_eq!(back, SUBSCRIPTION - 1, "unread messages outlive the subscription");
     }
 
+    #[tokio::test]
+    async fn a_reader_whose_subscription_was_full_asks_for_more_once_when_half_is_taken() {
+        let (mut inbox, mut released) = inbox();
+        let mut queue = Waiting(vec![message("s", 1); 2 * SUBSCRIPTION]);
+        let mut subscription = inbox.subscribe("s".into());
+        inbox.deliver(&mut queue);
+        for taken in 1..=SUBSCRIPTION {
+            subscription.next().await.unwrap();
+            let asks = matches!(released.try_recv(), Ok(Released::Room));
+            assert_eq!(asks, taken == SUBSCRIPTION / 2, "after {taken}");
+        }
+        inbox.deliver(&mut queue);
+        assert!(queue.0.is_empty());
+    }
+
     #[test]
     fn reserved_topics_are_for_their_subscription_only() {
         let (mut inbox, _released) = inbox();

@@ -27,14 +27,12 @@ const BATCH_BYTES: usize = 144 * 1024;
 /// Whoever makes packets here waits while more than this is queued, instead of losing them.
 const ENOUGH: usize = 1024 * 1024;
 
-/// What became of a packet.
+/// What became of a control packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pushed {
     /// It waits for the writer; `wake` says that the writer has to be woken.
     Queued { wake: bool },
-    /// There was no room: this data packet, or another of whoever sends most, was dropped.
-    Dropped,
-    /// Control for which there was no room: the link is stuck.
+    /// There was no room for it: the link is stuck.
     Stuck,
 }
 
@@ -87,20 +85,14 @@ impl Outbox {
         Pushed::Queued { wake }
     }
 
-    pub(crate) fn push_data(&self, ingress: Ingress, packet: Bytes) -> Pushed {
-        match self.push_all(ingress, [packet]) {
-            (wake, 0) => Pushed::Queued { wake },
-            _ => Pushed::Dropped,
-        }
-    }
-
     /// Bytes of control and of data that wait to be written.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let queues = self.lock();
         (queues.control.len(), queues.data.bytes())
     }
 
-    /// Queues data packets; says whether the writer has to be woken and how many were dropped.
+    /// Queues data packets; says whether the writer has to be woken and how many were dropped, these
+    /// or others of whoever sends most.
     pub(crate) fn push_all(
         &self,
         ingress: Ingress,
@@ -236,6 +228,10 @@ impl Queues {
 mod tests {
     use super::*;
 
+    fn push_data(outbox: &Outbox, packet: Bytes) -> (bool, u64) {
+        outbox.push_all(Ingress::Own, [packet])
+    }
+
     const WOKEN: Pushed = Pushed::Queued { wake: true };
     const QUEUED: Pushed = Pushed::Queued { wake: false };
 
@@ -248,7 +244,7 @@ mod tests {
     #[tokio::test]
     async fn control_leaves_before_data_in_one_write() {
         let outbox = Outbox::default();
-        assert_eq!(outbox.push_data(Ingress::Own, Bytes::from_static(b"data")), WOKEN);
+        assert_eq!(push_data(&outbox, Bytes::from_static(b"data")), (true, 0));
         assert_eq!(outbox.push_control(Bytes::from_static(b"one ")), WOKEN, "another class");
         assert_eq!(outbox.push_control(Bytes::from_static(b"two ")), QUEUED);
         assert_eq!(written(&outbox).await, b"one two data");
@@ -258,10 +254,10 @@ mod tests {
     async fn a_full_data_queue_drops_data_and_still_takes_control() {
         let outbox = Outbox::default();
         let large = Bytes::from(vec![0; 60_000]);
-        while outbox.push_data(Ingress::Own, large.clone()) != Pushed::Dropped {}
+        while push_data(&outbox, large.clone()).1 == 0 {}
         assert_eq!(outbox.push_control(Bytes::from_static(b"c")), WOKEN);
         written(&outbox).await;
-        assert_eq!(outbox.push_data(Ingress::Own, large), QUEUED, "writing makes room again");
+        assert_eq!(push_data(&outbox, large), (false, 0), "writing makes room again");
     }
 
     #[test]
@@ -277,23 +273,23 @@ mod tests {
     async fn one_write_holds_at_most_100_packets_and_144_kib() {
         let outbox = Outbox::default();
         for _ in 0..110 {
-            outbox.push_data(Ingress::Own, Bytes::from_static(b"d"));
+            push_data(&outbox, Bytes::from_static(b"d"));
         }
         assert_eq!(written(&outbox).await.len(), 100);
         assert_eq!(written(&outbox).await.len(), 10);
         for _ in 0..3 {
-            outbox.push_data(Ingress::Own, Bytes::from(vec![0; 60_000]));
+            push_data(&outbox, Bytes::from(vec![0; 60_000]));
         }
         assert_eq!(written(&outbox).await.len(), 120_000);
         assert_eq!(written(&outbox).await.len(), 60_000);
-        outbox.push_data(Ingress::Own, Bytes::from(vec![0; 65_575]));
+        push_data(&outbox, Bytes::from(vec![0; 65_575]));
         assert_eq!(written(&outbox).await.len(), 65_575, "the largest packet of all");
     }
 
     #[tokio::test]
     async fn a_burst_of_control_leaves_whole_and_in_order_before_any_data() {
         let outbox = Outbox::default();
-        outbox.push_data(Ingress::Own, Bytes::from_static(b"data"));
+        push_data(&outbox, Bytes::from_static(b"data"));
         let updates: Vec<u8> =
             (0..32_768_u32).flat_map(|i| [i.to_be_bytes(); 17].concat()).collect();
         for update in updates.chunks(68) {
@@ -312,7 +308,7 @@ mod tests {
     async fn whoever_makes_packets_waits_until_less_than_enough_is_queued() {
         let outbox = Outbox::default();
         while !outbox.has_enough() {
-            outbox.push_data(Ingress::Own, Bytes::from(vec![0; 60_000]));
+            push_data(&outbox, Bytes::from(vec![0; 60_000]));
         }
         let mut room = std::pin::pin!(outbox.room());
         tokio::select! {
@@ -328,13 +324,13 @@ mod tests {
     fn nothing_is_queued_on_a_finished_link() {
         let outbox = Outbox::default();
         outbox.finish();
-        assert_eq!(outbox.push_data(Ingress::Own, Bytes::from_static(b"late")), Pushed::Dropped);
+        assert_eq!(push_data(&outbox, Bytes::from_static(b"late")), (false, 1));
     }
 
     #[tokio::test]
     async fn what_is_queued_is_still_written_after_the_end() {
         let outbox = Outbox::default();
-        outbox.push_data(Ingress::Own, Bytes::from_static(b"last"));
+        push_data(&outbox, Bytes::from_static(b"last"));
         outbox.finish();
         assert_eq!(written(&outbox).await, b"last");
         assert!(!outbox.take(&mut Batch::default()).await);

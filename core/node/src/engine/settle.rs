@@ -1,13 +1,23 @@
 //! How the parts of an engine hear of each other.
 
+use std::net::Ipv6Addr;
+
 use bytes::BytesMut;
 
 use super::{Action, Class, Engine};
-use crate::Prefix;
-use crate::bus::{Event, Origin};
-use crate::data::{Output, subnet_bits};
+use crate::bus::{Event, Origin, Outgoing};
+use crate::data::{Output, Way, subnet_bits};
 use crate::router::RouterOutput;
 use crate::wire::message::{MessageBody, MessagePacket};
+use crate::{LinkId, Prefix};
+
+/// Message packets that follow each other to one node: the way is looked up once for all of them.
+struct Run {
+    ends: (Ipv6Addr, Ipv6Addr),
+    /// Whether the router knows that they want an answer.
+    expects_answer: bool,
+    way: Option<Way>,
+}
 
 impl Engine {
     /// Brings what one part says to the others until all are silent.
@@ -59,15 +69,22 @@ impl Engine {
     }
 
     pub(super) fn drain_data(&mut self) {
+        let mut last: Option<LinkId> = None;
         while let Some(output) = self.data.poll_output() {
             match output {
                 Output::Transmit { link, bytes } => {
-                    self.router.note_traffic(link, 1, 0, self.now);
+                    // Whether anything was sent counts, not how much.
+                    if last.replace(link) != Some(link) {
+                        self.router.note_traffic(link, 1, 0, self.now);
+                    }
                     self.actions.push_back(Action::Transmit { link, class: Class::Data, bytes });
                 }
                 Output::Deliver(packet) => self.actions.push_back(Action::Deliver { packet }),
                 Output::Message { source, destination, key, body } => {
-                    self.router.confirm(key, self.now);
+                    // Once for each moment: packets come in batches.
+                    if self.confirmed.replace((key, self.now)) != Some((key, self.now)) {
+                        self.router.confirm(key, self.now);
+                    }
                     // What makes no sense is dropped and nothing else.
                     if let Ok(packet) = MessagePacket::decode(body) {
                         self.handle_message(Origin { source, destination, key }, packet);
@@ -106,6 +123,12 @@ impl Engine {
         while let Some(topic) = self.receiver.poll_ready() {
             self.actions.push_back(Action::MessageReady { topic });
         }
+        self.send_packets();
+        self.data.note_sent();
+    }
+
+    fn send_packets(&mut self) {
+        let mut run: Option<Run> = None;
         loop {
             let acknowledgement = self.receiver.poll_packet();
             let expects_answer = acknowledgement.is_none();
@@ -118,12 +141,31 @@ impl Engine {
                 self.is_unsettled = true; // answers may make room for more
                 continue;
             }
-            let write = |out: &mut BytesMut| packet.packet.encode(out);
-            if expects_answer {
-                self.router.expect_answer(packet.destination, self.now);
-            }
+            let run = match &mut run {
+                Some(run) if run.ends == ends && run.expects_answer >= expects_answer => run,
+                other => other.insert(self.begin_run(ends, expects_answer)),
+            };
             // One that cannot go is like one that was lost: it is repeated.
-            self.data.send_message(ends, packet.key, write, &mut self.router, self.now);
+            if let Some(way) = &run.way {
+                self.send_packet(ends, way, &packet);
+            }
+        }
+    }
+
+    fn begin_run(&mut self, ends: (Ipv6Addr, Ipv6Addr), expects_answer: bool) -> Run {
+        if expects_answer {
+            self.router.expect_answer(ends.1, self.now);
+            self.confirmed = None; // what comes from now on may be the answer
+        }
+        let way = self.data.way(ends.1, &mut self.router, self.now);
+        Run { ends, expects_answer, way }
+    }
+
+    fn send_packet(&mut self, ends: (Ipv6Addr, Ipv6Addr), way: &Way, packet: &Outgoing) {
+        if packet.key.is_none_or(|key| key == way.key) {
+            let length = packet.packet.encoded_length();
+            let write = |out: &mut BytesMut| packet.packet.encode(out);
+            self.data.send_message(ends, way, length, write);
         }
     }
 }

@@ -22,7 +22,9 @@ impl Subscription {
     /// The next message; none once the node is closed. Cancelling loses nothing.
     pub async fn next(&mut self) -> Option<ReceivedMessage> {
         let message = self.receiver.recv().await?;
-        if self.starved.swap(false, Ordering::SeqCst) {
+        // Not for each single place: the core then comes once for many.
+        let has_room = self.receiver.len() <= self.receiver.max_capacity() / 2;
+        if has_room && self.starved.swap(false, Ordering::SeqCst) {
             let _ = self.released.send(Released::Room); // a closed node has nothing more to give
         }
         Some(message)

@@ -14,10 +14,14 @@ const READ: u16 = 0x0800;
 const REPLY: u16 = 0x0400;
 const ACK: u16 = 0x0100;
 
+/// Id, flags and two bytes without a meaning.
+const HEADER_LENGTH: usize = 12;
 /// Header, index, offset and size of a chunk.
 const CHUNK_HEADER_LENGTH: usize = 36;
 /// Header, message length and topic length of an INIT.
 const INIT_HEADER_LENGTH: usize = 21;
+/// Header, number of chunks and hash.
+const DONE_LENGTH: usize = 52;
 
 /// Eight random bytes that name a message; 16 lower-case hexadecimal digits as text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -150,6 +154,20 @@ impl MessagePacket {
         }
     }
 
+    /// How many bytes [`MessagePacket::encode`] appends.
+    pub fn encoded_length(&self) -> usize {
+        match &self.body {
+            MessageBody::Init { topic, .. } => {
+                INIT_HEADER_LENGTH.saturating_add(topic.len().min(255))
+            }
+            MessageBody::InitAck { .. } => INIT_HEADER_LENGTH,
+            MessageBody::Chunk { data, .. } => CHUNK_HEADER_LENGTH.saturating_add(data.len()),
+            MessageBody::ChunkAck { .. } => CHUNK_HEADER_LENGTH,
+            MessageBody::Done { .. } | MessageBody::DoneAck { .. } => DONE_LENGTH,
+            MessageBody::Read | MessageBody::Aborted => HEADER_LENGTH,
+        }
+    }
+
     /// Reads a packet without its user header. The first flag set in the order of spec 8.1 decides;
     /// bytes after what that kind needs are ignored. A CHUNK's data is the smaller of what its size
     /// field says and what is there.
@@ -159,9 +177,9 @@ impl MessagePacket {
         let flags = take_u16(&mut header).ok_or(MessageDecodeError::Truncated)?;
         let _reserved = take_u16(&mut header).ok_or(MessageDecodeError::Truncated)?;
         let body = match Kind::of(flags).ok_or(MessageDecodeError::Meaningless)? {
-            Kind::Init => decode_init(&packet, header, flags),
+            Kind::Init => decode_init(packet, flags),
             Kind::InitAck => decode_init_ack(header, flags),
-            Kind::Chunk => decode_chunk(&packet, header),
+            Kind::Chunk => decode_chunk(packet),
             Kind::ChunkAck => decode_chunk_ack(header),
             Kind::Done => {
                 decode_done(header).map(|(chunks, hash)| MessageBody::Done { chunks, hash })
@@ -220,10 +238,10 @@ impl Kind {
     }
 }
 
-fn decode_init(packet: &Bytes, mut header: &[u8], flags: u16) -> Option<MessageBody> {
+fn decode_init(mut topic: Bytes, flags: u16) -> Option<MessageBody> {
+    let mut header = topic.get(HEADER_LENGTH..)?;
     let length = take_u64(&mut header)?;
     let topic_length = usize::from(take_u8(&mut header)?);
-    let mut topic = packet.clone();
     topic.advance(INIT_HEADER_LENGTH);
     if topic.len() < topic_length {
         return None;
@@ -238,10 +256,10 @@ fn decode_init_ack(mut header: &[u8], flags: u16) -> Option<MessageBody> {
     Some(MessageBody::InitAck { length, topic_length, reply: flags & REPLY != 0 })
 }
 
-fn decode_chunk(packet: &Bytes, mut header: &[u8]) -> Option<MessageBody> {
+fn decode_chunk(mut data: Bytes) -> Option<MessageBody> {
+    let mut header = data.get(HEADER_LENGTH..)?;
     let (index, offset, size) =
         (take_u64(&mut header)?, take_u64(&mut header)?, take_u64(&mut header)?);
-    let mut data = packet.clone();
     data.advance(CHUNK_HEADER_LENGTH);
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     if let Some(part) = data.get(..size).filter(|part| part.len() < data.len()) {

@@ -124,9 +124,11 @@ impl Path {
         self.in_flight < self.window()
     }
 
-    /// When the next chunk may leave by the pace; none is now.
+    /// When the next chunk may leave by the pace; none is now. Over a short path there is none: the
+    /// answers set it, and a timer is coarser than they are.
     pub(super) fn next_send(&self, now: Instant) -> Option<Instant> {
-        (self.next_send > now).then_some(self.next_send)
+        let is_short = self.shortest.is_some_and(|(shortest, _)| shortest < SHORTEST_ROUND);
+        (!is_short && self.next_send > now).then_some(self.next_send)
     }
 
     /// There is room and nothing to send.

@@ -5,8 +5,8 @@
 //! source addresses only divides what its own link gets. When the whole is full, the newest packet
 //! of the longest queue of the link that holds most makes room; order within a source is kept.
 
+use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
 
 use bytes::Bytes;
@@ -39,23 +39,26 @@ pub(crate) enum Ingress {
 /// The data packets that wait on one link.
 #[derive(Debug, Default)]
 pub(super) struct FairQueue {
-    lanes: HashMap<Ingress, Lane>,
-    turns: VecDeque<Ingress>,
+    /// Those with packets, in the order of their turns. There are few: looking through them costs
+    /// less than a table.
+    lanes: VecDeque<Lane>,
     bytes: usize,
     packets: usize,
     hasher: RandomState,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lane {
-    queues: HashMap<u64, Queue>,
-    turns: VecDeque<u64>,
+    ingress: Ingress,
+    /// Those with packets, in the order of their turns.
+    queues: VecDeque<Queue>,
     bytes: usize,
     credit: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
+    number: u64,
     packets: VecDeque<Bytes>,
     bytes: usize,
     credit: usize,
@@ -76,11 +79,14 @@ impl FairQueue {
         let number = self.hasher.hash_one(source) % QUEUES;
         self.bytes += packet.len();
         self.packets += 1;
-        let lane = self.lanes.entry(ingress).or_default();
-        if lane.turns.is_empty() {
-            self.turns.push_back(ingress);
+        match self.lanes.iter_mut().find(|lane| lane.ingress == ingress) {
+            Some(lane) => lane.push(number, packet),
+            None => {
+                let mut lane = Lane { ingress, queues: VecDeque::new(), bytes: 0, credit: 0 };
+                lane.push(number, packet);
+                self.lanes.push_back(lane);
+            }
         }
-        lane.push(number, packet);
         let is_full = self.bytes > DATA_BYTES || self.packets > DATA_PACKETS;
         if is_full {
             self.drop_one();
@@ -91,27 +97,24 @@ impl FairQueue {
     /// The length of the packet whose turn it is.
     pub(super) fn next_length(&mut self) -> Option<usize> {
         loop {
-            let ingress = *self.turns.front()?;
-            let lane = self.lanes.get_mut(&ingress)?;
+            let lane = self.lanes.front_mut()?;
             let length = lane.next_length()?;
             if lane.credit >= length {
                 return Some(length);
             }
             lane.credit += TURN.max(length);
-            self.turns.rotate_left(1);
+            self.lanes.rotate_left(1);
         }
     }
 
     /// The packet whose turn it is.
     pub(super) fn pop(&mut self) -> Option<Bytes> {
         self.next_length()?;
-        let ingress = *self.turns.front()?;
-        let lane = self.lanes.get_mut(&ingress)?;
+        let lane = self.lanes.front_mut()?;
         let packet = lane.pop()?;
         lane.credit = lane.credit.saturating_sub(packet.len());
-        if lane.turns.is_empty() {
-            self.lanes.remove(&ingress);
-            self.turns.pop_front();
+        if lane.queues.is_empty() {
+            self.lanes.pop_front();
         }
         self.bytes -= packet.len();
         self.packets -= 1;
@@ -119,15 +122,13 @@ impl FairQueue {
     }
 
     fn drop_one(&mut self) {
-        let longest = self.lanes.iter_mut().max_by_key(|(_, lane)| lane.bytes);
-        let Some((ingress, lane)) = longest else { return };
+        let longest = self.lanes.iter_mut().enumerate().max_by_key(|(_, lane)| lane.bytes);
+        let Some((position, lane)) = longest else { return };
         let Some(packet) = lane.drop_one() else { return };
         self.bytes -= packet.len();
         self.packets -= 1;
-        if lane.turns.is_empty() {
-            let ingress = *ingress;
-            self.lanes.remove(&ingress);
-            self.turns.retain(|other| *other != ingress);
+        if lane.queues.is_empty() {
+            self.lanes.remove(position);
         }
     }
 }
@@ -135,50 +136,52 @@ impl FairQueue {
 impl Lane {
     fn push(&mut self, number: u64, packet: Bytes) {
         self.bytes += packet.len();
-        let queue = self.queues.entry(number).or_default();
-        if queue.packets.is_empty() {
-            self.turns.push_back(number);
+        let bytes = packet.len();
+        match self.queues.iter_mut().find(|queue| queue.number == number) {
+            Some(queue) => {
+                queue.bytes += bytes;
+                queue.packets.push_back(packet);
+            }
+            None => {
+                let packets = VecDeque::from([packet]);
+                self.queues.push_back(Queue { number, packets, bytes, credit: 0 });
+            }
         }
-        queue.bytes += packet.len();
-        queue.packets.push_back(packet);
     }
 
     fn next_length(&mut self) -> Option<usize> {
         loop {
-            let queue = self.queues.get_mut(self.turns.front()?)?;
+            let queue = self.queues.front_mut()?;
             let length = queue.packets.front()?.len();
             if queue.credit >= length {
                 return Some(length);
             }
             queue.credit += TURN.max(length);
-            self.turns.rotate_left(1);
+            self.queues.rotate_left(1);
         }
     }
 
     fn pop(&mut self) -> Option<Bytes> {
         self.next_length()?;
-        let number = *self.turns.front()?;
-        let queue = self.queues.get_mut(&number)?;
+        let queue = self.queues.front_mut()?;
         let packet = queue.packets.pop_front()?;
         queue.bytes -= packet.len();
         queue.credit = queue.credit.saturating_sub(packet.len());
         self.bytes -= packet.len();
         if queue.packets.is_empty() {
-            self.queues.remove(&number);
-            self.turns.pop_front();
+            self.queues.pop_front();
         }
         Some(packet)
     }
 
     fn drop_one(&mut self) -> Option<Bytes> {
-        let (number, queue) = self.queues.iter_mut().max_by_key(|(_, queue)| queue.bytes)?;
+        let longest = self.queues.iter_mut().enumerate().max_by_key(|(_, queue)| queue.bytes);
+        let (position, queue) = longest?;
         let packet = queue.packets.pop_back()?;
         queue.bytes -= packet.len();
         self.bytes -= packet.len();
         if queue.packets.is_empty() {
-            let number = *number;
-            self.queues.remove(&number);
-            self.turns.retain(|other| *other != number);
+            self.queues.remove(position);
         }
         Some(packet)
     }
@@ -186,6 +189,8 @@ impl Lane {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -276,7 +281,7 @@ mod tests {
                 prop_assert!(check(packet));
             }
             prop_assert_eq!(pushed, popped);
-            prop_assert!(queue.lanes.is_empty() && queue.turns.is_empty() && queue.bytes == 0);
+            prop_assert!(queue.lanes.is_empty() && queue.bytes == 0);
         }
     }
 }
