@@ -75,8 +75,7 @@ impl FairQueue {
 
     /// Queues a packet. False when that cost a packet, this one or another.
     pub(super) fn push(&mut self, ingress: Ingress, packet: Bytes) -> bool {
-        let source = packet.get(SOURCE).unwrap_or_default();
-        let number = self.hasher.hash_one(source) % QUEUES;
+        let number = self.queue_of(&packet);
         self.bytes += packet.len();
         self.packets += 1;
         match self.lanes.iter_mut().find(|lane| lane.ingress == ingress) {
@@ -92,6 +91,10 @@ impl FairQueue {
             self.drop_one();
         }
         !is_full
+    }
+
+    fn queue_of(&self, packet: &[u8]) -> u64 {
+        self.hasher.hash_one(packet.get(SOURCE).unwrap_or_default()) % QUEUES
     }
 
     /// The length of the packet whose turn it is.
@@ -212,7 +215,12 @@ mod tests {
         for flood in [(link(1), 2), (link(2), 1)] {
             let mut queue = FairQueue::default();
             while queue.push(flood.0, packet(flood.1, 1472, 0)) {}
-            let rare = packet(1, 200, 7);
+            // On the flood's own link it has to be a source that shares no queue with it.
+            let flooded = queue.queue_of(&packet(flood.1, 42, 0));
+            let is_apart = |source: &u8| {
+                flood.0 != link(1) || queue.queue_of(&packet(*source, 42, 0)) != flooded
+            };
+            let rare = packet((1..).find(is_apart).unwrap(), 200, 7);
             queue.push(link(1), rare.clone());
             let mut before = 0;
             while let Some(packet) = queue.pop() {
