@@ -248,6 +248,19 @@ impl Pair {
         self.now = end;
     }
 
+    /// Nothing arrives any more: that is noticed after more than two seconds and at most so many.
+    fn fall_silent(&mut self, most: Duration) {
+        let before = self.routers[0].counters().silences;
+        self.delay = 1000 * SECOND;
+        let begun = self.now;
+        while self.routers[0].counters().silences == before {
+            self.routers[0].note_traffic(LINK, 1, 0, self.now);
+            self.run(self.now + Duration::from_millis(20));
+        }
+        let took = self.now - begun;
+        assert!(took > 2 * SECOND && took < most, "{took:?}");
+    }
+
     /// Packets at random moments, one way: nothing but IHUs ever comes back.
     fn stream(&mut self, time: Duration) -> RouterCounters {
         let end = self.now + time;
@@ -283,16 +296,58 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_link_is_judged_in_time_whatever_the_rate_and_the_moment_it_falls_silent(
+        seed: u64, pause in 1..=2_000_u64, delay in 1..=200_u64, at in 5_000..10_000_u64, both: bool,
+    ) {
+        let [pause, delay, at] = [pause, delay, at].map(Duration::from_millis);
+        let mut pair = Pair::new(seed, delay, 0);
+        let begun = pair.now;
+        let send = |pair: &mut Pair, until: Instant| {
+            pair.routers[0].note_traffic(LINK, 1, 0, pair.now);
+            pair.run((pair.now + pause).min(until));
+        };
+        while pair.now < begun + at {
+            send(&mut pair, begun + at);
+            if both {
+                pair.routers[0].note_traffic(LINK, 0, 1, pair.now);
+            }
+        }
+        pair.delay = 1000 * SECOND;
+        let silent = pair.now;
+        while pair.routers[0].counters().silences == 0 {
+            send(&mut pair, silent + 60 * SECOND);
+            prop_assert!(pair.now < silent + 60 * SECOND, "never noticed");
+        }
+        // The last answer comes in, the next packet goes out, and that one is waited for.
+        let most = 2 * delay + pause + Duration::from_millis(2300) + pause;
+        prop_assert!(pair.now - silent <= most, "{:?} instead of {most:?}", pair.now - silent);
+    }
+}
+
 #[test]
 fn a_link_is_judged_two_to_three_seconds_after_it_fell_silent() {
     let mut pair = Pair::new(1, Duration::from_millis(10), 0);
     pair.stream(10 * SECOND);
-    pair.delay = 1000 * SECOND;
-    let begun = pair.now;
-    while pair.routers[0].counters().silences == 0 {
-        pair.routers[0].note_traffic(LINK, 1, 0, pair.now);
-        pair.run(pair.now + Duration::from_millis(20));
+    pair.fall_silent(Duration::from_millis(2600));
+}
+
+#[test]
+fn a_link_that_stood_still_for_long_is_judged_as_fast_the_next_time() {
+    let mut pair = Pair::new(1, Duration::from_millis(10), 0);
+    pair.stream(10 * SECOND);
+    for _ in 0..3 {
+        pair.fall_silent(Duration::from_millis(2600));
+        pair.run(pair.now + 20 * SECOND);
+        // Everything arrives at last, the answer to a Hello of long ago among it.
+        pair.delay = Duration::from_millis(10);
+        let (late, now) = (std::mem::take(&mut pair.wire), pair.now);
+        pair.wire = late.into_iter().map(|((_, n), packet)| ((now, n), packet)).collect();
+        pair.last = [now; 2];
+        pair.run(now + SECOND);
+        pair.stream(SECOND);
     }
-    let took = pair.now - begun;
-    assert!(took > 2 * SECOND && took < Duration::from_millis(2600), "{took:?}");
 }

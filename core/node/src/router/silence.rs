@@ -16,8 +16,10 @@ use super::neighbour::{Neighbour, Purpose};
 use super::{Router, Timer};
 use crate::LinkId;
 
-/// How long a link may bring nothing after a packet was sent. Most answers take less.
-const SUSPICIOUS: Duration = Duration::from_millis(500);
+/// How long a link may bring nothing after a packet was sent. Most answers take less. With the
+/// patience below, and a quarter of a second in which packets beside the core go unnoticed, a silent
+/// link is left within 3 s.
+const SUSPICIOUS: Duration = Duration::from_millis(400);
 /// How long a Hello is waited for at least: three lost segments in a row at the shortest time-outs.
 const PATIENCE: Duration = Duration::from_millis(1900);
 /// And where no round trip is known yet.
@@ -32,8 +34,11 @@ pub(super) struct Silence {
     unanswered: Option<Instant>,
     /// For which of those a Hello was sent.
     probed: Option<Instant>,
-    is_watched: bool,
+    /// When the link is looked at next.
+    due: Option<Instant>,
     is_silent: bool,
+    /// The next round trip is that of a link which works again, and what was before is past.
+    is_settling: bool,
     /// The longest round trip lately.
     round_trip: Option<Duration>,
 }
@@ -45,7 +50,8 @@ impl Silence {
 
     pub(super) fn note_round_trip(&mut self, took: Duration) {
         let before = self.round_trip.unwrap_or_default() / 2;
-        self.round_trip = Some(before.max(took));
+        let is_fresh = std::mem::take(&mut self.is_settling);
+        self.round_trip = Some(if is_fresh { took } else { before.max(took) });
     }
 
     fn patience(&self) -> Duration {
@@ -79,8 +85,11 @@ impl Router {
             return;
         }
         silence.unanswered = Some(now);
-        if !std::mem::replace(&mut silence.is_watched, true) {
-            self.timers.set(Timer::Silence(link), now + SUSPICIOUS);
+        // After an answered probe the link is still due only when that one's time is over.
+        let suspicious = now + SUSPICIOUS;
+        if silence.due.is_none_or(|due| due > suspicious) {
+            silence.due = Some(suspicious);
+            self.timers.set(Timer::Silence(link), suspicious);
         }
     }
 
@@ -88,30 +97,34 @@ impl Router {
     pub(super) fn judge_silence(&mut self, link: LinkId, now: Instant) {
         let Some(neighbour) = self.neighbours.get_mut(&link) else { return };
         let silence = &mut neighbour.silence;
-        silence.is_watched = false;
+        silence.due = None;
         let Some(since) = silence.unanswered else { return };
         if silence.probed == Some(since) {
             silence.is_silent = true;
             self.counters.silences += 1;
             return self.reselect_link(link, now);
         }
-        silence.is_watched = true;
         let suspicious = since + SUSPICIOUS;
         if now < suspicious {
+            silence.due = Some(suspicious);
             return self.timers.set(Timer::Silence(link), suspicious);
         }
         silence.probed = Some(since);
         let verdict = now + silence.patience();
+        silence.due = Some(verdict);
         self.timers.set(Timer::Silence(link), verdict);
         self.counters.probes += 1;
         self.ask_hello(link, Purpose::Question, now);
     }
 
-    /// An IHU came: whatever was thought of the link, it works.
+    /// An IHU came: whatever was thought of the link, it works. How long it took says how long the
+    /// peer was away, so another Hello asks how fast the link is now.
     pub(super) fn end_silence(&mut self, link: LinkId, now: Instant) {
         let Some(neighbour) = self.neighbours.get_mut(&link) else { return };
         if std::mem::take(&mut neighbour.silence.is_silent) {
             neighbour.silence.unanswered = None;
+            neighbour.silence.is_settling = true;
+            self.ask_hello(link, Purpose::Question, now);
             self.reselect_link(link, now);
         }
     }
