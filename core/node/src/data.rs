@@ -246,7 +246,7 @@ impl DataPlane {
         }
         packet.hop_limit -= 1;
         if self.shared.subnet.contains(packet.destination) {
-            self.deliver(packet, router, now);
+            self.deliver(Some(from), packet, router, now);
         } else {
             self.forward(Some(from), packet, router, now);
         }
@@ -300,7 +300,7 @@ impl DataPlane {
         }
         for held in self.inbound.take(subnet) {
             if let Held::Sealed(packet) = held {
-                self.deliver(packet, router, now);
+                self.deliver(None, packet, router, now);
             }
         }
     }
@@ -333,7 +333,9 @@ impl DataPlane {
                 }
             }
             RouteLookup::Unknown => {
-                router.lookup(destination, now);
+                if let Some(from) = from {
+                    router.lookup_for(from, destination, now);
+                }
                 let held = Held::Sealed(packet);
                 let refused = self.outbound.push(subnet_bits(destination), held, now).err();
                 if let Some(Held::Sealed(packet)) = refused {
@@ -346,13 +348,21 @@ impl DataPlane {
         }
     }
 
-    fn deliver(&mut self, packet: DataPacket, router: &mut Router, now: Instant) {
+    fn deliver(
+        &mut self,
+        from: Option<LinkId>,
+        packet: DataPacket,
+        router: &mut Router,
+        now: Instant,
+    ) {
         let Some(key) = router.key_of(packet.source) else {
             if !in_overlay(packet.source) {
                 self.shared.tally.count(Cause::Malformed);
                 return;
             }
-            router.lookup(packet.source, now);
+            if let Some(from) = from {
+                router.lookup_for(from, packet.source, now);
+            }
             let subnet = subnet_bits(packet.source);
             if self.inbound.push(subnet, Held::Sealed(packet), now).is_err() {
                 self.shared.tally.count(Cause::NoRoute);

@@ -11,12 +11,14 @@
 //! nothing are avoided within seconds.
 
 mod announce;
+mod beat;
 mod bucket;
 mod clock;
 mod counters;
 mod deadline;
 mod delivery;
 mod destination;
+mod distance;
 mod filter;
 mod limits;
 mod links;
@@ -24,6 +26,7 @@ mod lookup;
 mod metric;
 mod neighbour;
 mod output;
+mod own;
 mod pace;
 mod pending;
 mod request;
@@ -35,6 +38,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod update;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv6Addr;
@@ -45,25 +49,23 @@ pub(crate) use filter::is_low_order;
 pub use limits::RouterLimits;
 pub use output::{CloseReason, LookupState, QueryInfo, RouteInfo, RouteLookup, RouterOutput};
 use rand_chacha::ChaCha8Rng;
-use rand_core::{Rng, SeedableRng};
+use rand_core::SeedableRng;
 
-use self::announce::HELLO_INTERVAL;
+use self::beat::ANNOUNCEMENT_INTERVAL;
 use self::clock::Clock;
 use self::deadline::Deadlines;
 use self::delivery::Pins;
-use self::destination::Entry;
-use self::links::{LinkSet, PLACES};
 use self::lookup::{LookupLimits, Lookups};
-use self::neighbour::{DEAD_AFTER, Neighbour, Purpose};
+use self::neighbour::Neighbour;
 use self::pending::SeqnoRequests;
 use self::table::RouteTable;
-use crate::wire::control::{Ihu, RouteRequest, Tlv};
+use crate::wire::control::{RouteRequest, Tlv};
 use crate::{LinkId, Prefix, PublicKey, RouterId};
 
 /// What a router is made from.
 #[derive(Debug, Clone)]
 pub struct RouterConfig {
-    /// Own router id, new at every start.
+    /// Own router id, new at every start; the router itself takes another if it must.
     pub router_id: RouterId,
     /// Own /64.
     pub prefix: Prefix,
@@ -85,12 +87,6 @@ enum Timer {
     Announcement,
 }
 
-const IHU_INTERVAL: u16 = 6_000;
-const ANNOUNCEMENT_INTERVAL: Duration = Duration::from_secs(300);
-/// How early a Hello may go out with the answer to one; the peer's come every 20 s.
-const HELLO_RIDES: Duration = Duration::from_secs(5);
-/// How early the own prefix may be announced with it: so that one of them always is.
-const ANNOUNCEMENT_RIDES: Duration = Duration::from_secs(25);
 /// A route in use that ends sooner than this is looked up again.
 const ALMOST_EXPIRED: Duration = Duration::from_secs(15);
 /// How long the end of a route may wait for a wake-up that happens anyway, such as the next Hello.
@@ -103,6 +99,8 @@ pub struct Router {
     seqno: u16,
     bumped: Instant,
     bump_wanted: bool,
+    /// When the present life began, unless it is the first.
+    born: Option<Instant>,
     is_idle: bool,
     neighbours: BTreeMap<LinkId, Neighbour>,
     table: RouteTable,
@@ -135,6 +133,7 @@ impl Router {
             seqno: 0,
             bumped: now,
             bump_wanted: false,
+            born: None,
             is_idle: false,
             neighbours: BTreeMap::new(),
             table: RouteTable::new(),
@@ -166,7 +165,7 @@ impl Router {
         self.timers.set(Timer::Death(link), now + self.dead_after());
         self.send_static(link);
         self.send_hello(link, now);
-        for (prefix, generation) in self.lookups.ask_also(place) {
+        for (prefix, generation) in self.lookups.ask_also(place, now) {
             let request = RouteRequest { generation, prefix: Some(prefix) };
             self.send(link, Tlv::RouteRequest(request));
         }
@@ -198,15 +197,12 @@ impl Router {
         self.flush(now);
     }
 
-    /// Asks the peer of a link for a sign of life now, unless it has been asked already.
-    pub fn probe(&mut self, link: LinkId, now: Instant) {
-        self.send_hello(link, now);
-        self.flush(now);
-    }
-
     /// A TLV arrived. Those of unknown links are dropped.
     pub fn handle_tlv(&mut self, link: LinkId, tlv: Tlv, now: Instant) {
         self.note_heard(link);
+        if let Some(neighbour) = self.neighbours.get_mut(&link) {
+            neighbour.note_place_in_network(&tlv);
+        }
         match tlv {
             Tlv::Hello(_) => self.handle_hello(link, now),
             Tlv::Ihu(_) => self.handle_ihu(link, now),
@@ -216,28 +212,6 @@ impl Router {
             Tlv::SeqnoRequest(request) => self.handle_seqno_request(link, request, now),
         }
         self.flush(now);
-    }
-
-    fn handle_hello(&mut self, link: LinkId, now: Instant) {
-        let Some(neighbour) = self.neighbours.get_mut(&link) else { return };
-        if !neighbour.buckets.hellos.take(now) {
-            self.counters.hellos_over_rate += 1;
-            return; // one is due in 20 s
-        }
-        let ihu = Ihu { rxcost: neighbour.cost(), interval: IHU_INTERVAL };
-        self.send(link, Tlv::Ihu(ihu));
-        self.ride_along(link, now);
-    }
-
-    fn handle_ihu(&mut self, link: LinkId, now: Instant) {
-        let Some(neighbour) = self.neighbours.get_mut(&link) else { return };
-        if !neighbour.buckets.ihus.take(now) || !neighbour.heard(now) {
-            self.counters.ihus_over_rate += 1;
-            return;
-        }
-        self.timers.set(Timer::Death(link), now + self.dead_after());
-        self.busy.insert(link);
-        self.end_silence(link, now);
     }
 
     /// Does what is due.
@@ -256,6 +230,9 @@ impl Router {
         }
         while let Some(prefix) = self.table.pop_due(self.clock.tick(now)) {
             self.end_entries(prefix, now);
+        }
+        while let Some(question) = self.lookups.pop_second_round(now) {
+            self.ask(question);
         }
         while let Some(prefix) = self.lookups.pop_failed(now) {
             self.counters.lookups_failed += 1;
@@ -282,21 +259,6 @@ impl Router {
     /// The next thing to do; call until none.
     pub fn poll_output(&mut self) -> Option<RouterOutput> {
         self.outputs.pop_front()
-    }
-
-    /// The way to an address: the longest prefix with a selected route.
-    pub fn route(&self, destination: Ipv6Addr) -> RouteLookup {
-        if let Some((prefix, entry)) = self.table.selected_for(destination) {
-            let key = entry.router_id.public_key();
-            return RouteLookup::Selected { link: entry.link, key, prefix };
-        }
-        self.key_of(destination).map_or(RouteLookup::Unknown, |key| RouteLookup::Unselected { key })
-    }
-
-    /// The key behind an address, whether a route is selected or not.
-    pub fn key_of(&self, source: Ipv6Addr) -> Option<PublicKey> {
-        let (_, set) = self.table.covering(source).next()?;
-        set.first().map(|entry| entry.router_id.public_key())
     }
 
     /// Tells that a packet took the route to `destination`: one in use is kept and refreshed.
@@ -335,140 +297,6 @@ impl Router {
             self.drop_entry(prefix, link, now);
         }
         self.flush(now);
-    }
-
-    /// All route entries.
-    pub fn routes(&self) -> impl Iterator<Item = RouteInfo> + '_ {
-        self.table.iter().map(|(prefix, entry)| self.info(prefix, entry))
-    }
-
-    /// The route that packets to this address take.
-    pub fn selected(&self, destination: Ipv6Addr) -> Option<RouteInfo> {
-        let (prefix, entry) = self.table.selected_for(destination)?;
-        Some(self.info(prefix, entry))
-    }
-
-    /// The lookups that still wait for an answer.
-    pub fn queries(&self) -> impl Iterator<Item = QueryInfo> + '_ {
-        self.lookups.awaited()
-    }
-
-    /// What was refused and noticed so far.
-    pub fn counters(&self) -> RouterCounters {
-        self.counters
-    }
-
-    /// How often a next hop or its source changed, of whatever prefix: as long as this number stays
-    /// the same, packets take the same ways.
-    pub fn selections(&self) -> u64 {
-        self.selections
-    }
-
-    fn info(&self, prefix: Prefix, entry: &Entry) -> RouteInfo {
-        RouteInfo {
-            prefix,
-            key: entry.router_id.public_key(),
-            router_id: entry.router_id,
-            link: entry.link,
-            metric: entry.metric,
-            seqno: entry.seqno,
-            selected: entry.selected,
-            expires: self.clock.instant(entry.expires),
-        }
-    }
-
-    /// Cost of a link: smoothed round trip in ms plus its static cost.
-    pub fn link_cost(&self, link: LinkId) -> Option<u16> {
-        self.neighbours.get(&link).map(Neighbour::cost)
-    }
-
-    /// Own sequence number.
-    pub fn seqno(&self) -> u16 {
-        self.seqno
-    }
-
-    /// Own router id.
-    pub fn router_id(&self) -> RouterId {
-        self.config.router_id
-    }
-
-    /// What is due soon goes out with the answer to a Hello, so that a quiet link wakes both of its
-    /// ends once for both directions, and not each on a beat of its own.
-    fn ride_along(&mut self, link: LinkId, now: Instant) {
-        let is_near = |at: Option<Instant>, near| at.is_some_and(|at| at <= now + near);
-        if is_near(self.timers.at(Timer::Hello(link)), HELLO_RIDES) {
-            self.send_hello(link, now);
-        }
-        if is_near(self.timers.at(Timer::Announcement), ANNOUNCEMENT_RIDES) {
-            self.announce_own(now);
-        }
-    }
-
-    /// An idle node says Hello with every second beat of the peer only, and gives a peer that says
-    /// nothing up after 86 s; one that is used is asked out of turn as ever.
-    pub fn set_idle(&mut self, is_idle: bool, now: Instant) {
-        if std::mem::replace(&mut self.is_idle, is_idle) && !is_idle {
-            for link in self.links() {
-                self.timers.set(Timer::Death(link), now + self.dead_after());
-                self.send_hello(link, now);
-            }
-        }
-    }
-
-    fn dead_after(&self) -> Duration {
-        DEAD_AFTER * if self.is_idle { 2 } else { 1 }
-    }
-
-    /// Tells every peer of the own prefix.
-    fn announce_own(&mut self, now: Instant) {
-        for link in self.links() {
-            self.send_static(link);
-        }
-        self.timers.set(Timer::Announcement, now + ANNOUNCEMENT_INTERVAL);
-    }
-
-    /// Sends a Hello, unless one is unanswered, and sets the time of the next: up to a tenth late,
-    /// so that the nodes of a network do not fall into step, and so that the peer's own beat comes
-    /// first where it has one ([`Router::ride_along`]).
-    fn send_hello(&mut self, link: LinkId, now: Instant) {
-        let late = self.random.next_u32() % u32::from(HELLO_INTERVAL);
-        let beat = u64::from(HELLO_INTERVAL) * if self.is_idle { 20 } else { 10 };
-        let wait = Duration::from_millis(beat + u64::from(late));
-        self.timers.set(Timer::Hello(link), now + wait);
-        self.ask_hello(link, Purpose::Beat, now);
-    }
-
-    fn links(&self) -> Vec<LinkId> {
-        self.neighbours.keys().copied().collect()
-    }
-
-    fn cost(&self, link: LinkId) -> u16 {
-        self.neighbours.get(&link).map_or(metric::INFINITE, Neighbour::cost)
-    }
-
-    /// Every link and its place in sets.
-    fn places(&self) -> impl Iterator<Item = (LinkId, u8)> + '_ {
-        self.neighbours.iter().map(|(link, neighbour)| (*link, neighbour.place))
-    }
-
-    fn place(&self, link: LinkId) -> Option<u8> {
-        self.neighbours.get(&link).map(|neighbour| neighbour.place)
-    }
-
-    fn all_places(&self) -> LinkSet {
-        let mut all = LinkSet::default();
-        self.places().for_each(|(_, place)| all.insert(place));
-        all
-    }
-
-    fn free_place(&self) -> Option<u8> {
-        let limit = self.config.limits.links.min(PLACES);
-        let taken = self.all_places();
-        let free = |place: &u8| !taken.contains(*place);
-        if self.neighbours.len() >= limit {
-            return None;
-        }
-        (0..=u8::MAX).find(free)
     }
 
     fn output(&mut self, output: RouterOutput) {

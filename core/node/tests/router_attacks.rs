@@ -5,9 +5,9 @@
 //! | IPv4 Route Request (6.13) | `an_ipv4_request_is_malformed_and_stops_nothing` |
 //! | Queried state poisons lookups (6.13) | `router_hostile.rs`: `short_and_foreign_requests_…`, `a_request_for_a_longer_prefix_…` |
 //! | Generation 255 (6.13) | `router_hostile.rs`: `requests_travel_fifteen_links_and_never_wrap` |
-//! | No rate limits (6.13, 2.2) | `every_kind_of_packet_is_rationed_per_peer`, `one_peer_cannot_use_up_the_lookups_of_others` |
+//! | No rate limits (6.13, 2.2) | `every_kind_of_packet_is_rationed_per_peer`, `one_peer_cannot_use_up_the_lookups_of_others`, `packets_of_made_up_nodes_…` |
 //! | Unlimited growth (6.13, 11.1) | `nobody_fills_the_table_above_the_soft_limit_with_what_nobody_asked_for` |
-//! | Metric and seqno unauthenticated (6.13) | `a_route_that_swallows_packets_is_left`, `a_forged_sequence_number_is_overtaken`; with the bus: `engine_attacks.rs` |
+//! | Metric and seqno unauthenticated (6.13) | `a_route_that_swallows_packets_is_left`, `what_a_node_says_by_itself_…`, `a_forged_sequence_number_is_overtaken`, `a_node_whose_number_is_forged_…`, `a_number_far_ahead_…`; with the bus: `engine_attacks.rs` |
 //! | New router ids of a key (1.7) | `another_router_id_takes_no_proven_route`, `a_flood_of_router_ids_is_rationed` |
 //! | Second key for a /64 (1.7) | `router::tests`: `another_key_takes_no_64_…`, `two_keys_never_have_routes_to_one_64` |
 //! | Low-order keys (1.7) | `router_hostile.rs`: `nobody_announces_…` |
@@ -24,7 +24,7 @@ mod router_network;
 use std::time::{Duration, Instant};
 
 use router_network::{key, router};
-use threephone_node::router::{RouteLookup, Router, RouterLimits, RouterOutput};
+use threephone_node::router::{LookupState, RouteLookup, Router, RouterLimits, RouterOutput};
 use threephone_node::wire::control::{Hello, Ihu, RouteRequest, SeqnoRequest, Tlv, Update};
 use threephone_node::wire::frame::{Decoder, Packet};
 use threephone_node::{LinkId, Prefix, RouterId};
@@ -199,9 +199,42 @@ fn a_route_that_swallows_packets_is_left() {
     assert_eq!(router.counters().undelivered, 1);
     // The liar repeats itself; the route that delivers stays.
     let later = now + 8 * SECOND;
-    router.confirm(key(5), later);
+    router.confirm_answer(key(5), later);
     router.handle_tlv(B, announce(5, 1, 9, 0), later);
     assert_eq!(next_hop(&router, 5), Some(A));
+}
+
+#[test]
+fn what_a_node_says_by_itself_does_not_prove_that_packets_reach_it() {
+    let (mut router, now) = alice(RouterLimits::default());
+    router.handle_tlv(A, announce(5, 1, 0, 500), now);
+    router.handle_tlv(B, announce(5, 1, 0, 0), now);
+    assert_eq!(next_hop(&router, 5), Some(B), "the liar is nearer");
+    for second in 0..8 {
+        let at = now + second * SECOND;
+        router.confirm(key(5), at); // by the way through A, since B swallows its acknowledgements
+        router.expect_answer(key(5).address(), at);
+    }
+    assert_eq!(next_hop(&router, 5), Some(A));
+}
+
+#[test]
+fn packets_of_made_up_nodes_cost_their_link_and_no_lookups_of_this_node() {
+    let limits = RouterLimits { lookups: 100, lookups_per_link: 20, ..RouterLimits::default() };
+    let (mut router, now) = alice(limits);
+    for number in 100..5100 {
+        router.lookup_for(A, key(number).address(), now);
+    }
+    assert_eq!(router.queries().count(), 20);
+    assert!(router.counters().route_requests_over_rate > 4000);
+    assert_eq!(sent(&mut router).len(), 2 * 20);
+    assert_eq!(router.lookup(key(6).address(), now), LookupState::Started);
+    router.lookup_for(B, key(7).address(), now);
+    assert_eq!(router.queries().count(), 22, "others are served too");
+    router.handle_timeout(now + 16 * SECOND);
+    let failed = std::iter::from_fn(|| router.poll_output());
+    let failed = failed.filter(|output| matches!(output, RouterOutput::LookupFailed { .. }));
+    assert_eq!(failed.count(), 1, "only the own one is told");
 }
 
 #[test]
@@ -209,7 +242,7 @@ fn another_router_id_takes_no_proven_route() {
     let (mut router, now) = alice(RouterLimits::default());
     router.handle_tlv(A, announce(5, 1, 0, 500), now);
     router.handle_tlv(B, announce(5, 1, 0, 900), now);
-    router.confirm(key(5), now);
+    router.confirm_answer(key(5), now);
     router.handle_tlv(B, announce(5, 66, 0, 0), now + SECOND);
     assert_eq!(next_hop(&router, 5), Some(A));
     assert_eq!(router.counters().other_router_id, 1);
@@ -247,13 +280,67 @@ fn where_routes_conflict_the_owners_peers_count_more() {
 #[test]
 fn a_forged_sequence_number_is_overtaken() {
     let (mut router, now) = alice(RouterLimits::default());
-    let forged = Update { router_id: router.router_id(), ..update(0, 1, 1000, 0) };
+    let forged = Update { router_id: router.router_id(), ..update(0, 1, 50, 0) };
     router.handle_tlv(A, Tlv::Update(forged), now);
     assert_eq!(router.counters().own_forged, 1);
     router.handle_timeout(now + 4 * SECOND);
-    assert_eq!(router.seqno(), 1001);
+    assert_eq!(router.seqno(), 51);
     let own = updates_to(B, &sent(&mut router));
-    assert!(own.iter().any(|update| update.seqno == 1001 && update.metric == 0));
+    assert!(own.iter().any(|update| update.seqno == 51 && update.metric == 0));
+}
+
+#[test]
+fn a_node_whose_number_is_forged_out_of_reach_begins_another_life_and_not_too_often() {
+    let (mut router, now) = alice(RouterLimits::default());
+    let first = router.router_id();
+    let forge = |router: &mut Router, at| {
+        let forged = Update { router_id: router.router_id(), ..update(0, 1, 0x5000, 0) };
+        router.handle_tlv(A, Tlv::Update(forged), at);
+    };
+    forge(&mut router, now);
+    let second = router.router_id();
+    assert!(second != first && second.public_key() == first.public_key());
+    for link in [A, B] {
+        let told = updates_to(link, &sent(&mut router));
+        assert!(told.iter().all(|told| told.router_id == second && told.seqno == 0), "{told:?}");
+    }
+    // Who was taken in asks for a number that only the forger can have told.
+    let (router_id, prefix) = (second, subnet(0));
+    let request = SeqnoRequest { seqno: 0x5001, hop_count: 9, router_id, prefix };
+    router.handle_tlv(B, Tlv::SeqnoRequest(request), now + 59 * SECOND);
+    assert_eq!(router.router_id(), second);
+    router.handle_tlv(B, Tlv::SeqnoRequest(request), now + 60 * SECOND);
+    assert_ne!(router.router_id(), second);
+    for minute in 2..100 {
+        forge(&mut router, now + 30 * minute * SECOND);
+    }
+    assert!(router.counters().lives <= 51);
+}
+
+#[test]
+fn a_number_far_ahead_shuts_no_true_route_out() {
+    for ahead in [0x2000, 0x4001, 0x7000, 0x8001, 0xd000] {
+        let (mut router, now) = alice(RouterLimits::default());
+        // Somebody has the route from here, so that there is a distance to keep.
+        let c = LinkId(3);
+        router.link_up(c, 10, now);
+        router.handle_tlv(c, request(5), now);
+        router.handle_tlv(A, announce(5, 1, 7, 100), now);
+        assert_eq!(next_hop(&router, 5), Some(A));
+        let forged = 7_u16.wrapping_add(ahead);
+        router.handle_tlv(B, announce(5, 1, forged, 0), now + SECOND);
+        assert_eq!(next_hop(&router, 5), Some(B), "better, and nothing speaks against it yet");
+        router.handle_tlv(B, announce(5, 1, forged, INFINITE), now + 2 * SECOND);
+        assert_eq!(next_hop(&router, 5), Some(A), "{ahead:#x}");
+        // Nor does one that was heard first.
+        router.handle_tlv(A, announce(5, 1, 7, INFINITE), now + 3 * SECOND);
+        router.handle_tlv(A, announce(5, 1, 8, 100), now + 4 * SECOND);
+        assert_eq!(next_hop(&router, 5), Some(A), "{ahead:#x}");
+        // And what the route was advertised with still counts: this one could be a loop.
+        router.handle_tlv(A, announce(5, 1, 8, INFINITE), now + 5 * SECOND);
+        router.handle_tlv(B, announce(5, 1, 8, 5000), now + 6 * SECOND);
+        assert_eq!(next_hop(&router, 5), None, "{ahead:#x}");
+    }
 }
 
 #[test]

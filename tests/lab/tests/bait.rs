@@ -11,12 +11,12 @@ use threephone_lab::{Cut, Ending, Kind, NodeId, Shape, Wire, World};
 use threephone_node::wire::control::{Tlv, Update};
 use threephone_node::{Prefix, RouterId, SecretKey};
 
-/// How long a node may go without a route that there is, when only a newer sequence number opens it.
-/// Today until the first lookup, which nobody answers, has failed and a second one is made.
-const STARVED: Duration = Duration::from_secs(25);
-/// How long a loop of an old and a new life of one node may stand. Today until the routes expire:
-/// neither of the two tells its next hop that it has no way of its own any more.
-const TWO_LIVES: Duration = Duration::from_secs(1060);
+/// How long a node may go without a route that there is, when only a newer sequence number opens it:
+/// the question goes there and the answer comes back.
+const STARVED: Duration = Duration::from_secs(1);
+/// How long a loop of an old and a new life of one node may stand: each tells its new next hop that
+/// it has no way of its own any more.
+const TWO_LIVES: Duration = Duration::from_secs(1);
 
 /// A ring behind a bridge: when the bridge falls, each node of the ring hears from another that
 /// still has a way.

@@ -10,6 +10,7 @@ use threephone_lab::{Kind, NodeId, Wire, World};
 use threephone_node::limits::Limits;
 use threephone_node::router::RouterLimits;
 use threephone_node::wire::control::{Hello, Ihu, RouteRequest, SeqnoRequest, Tlv, Update};
+use threephone_node::wire::data::DataPacket;
 use threephone_node::{Prefix, PublicKey, RouterId};
 
 /// A key that nobody has, and its /64.
@@ -41,6 +42,15 @@ fn nonsense(kind: usize, number: u64) -> Tlv {
             prefix,
         }),
     }
+}
+
+/// A packet for somebody whom nobody has.
+fn lost_packet(number: u64) -> bytes::Bytes {
+    let (source, destination) = (made_up(u64::MAX).1.address(), made_up(number).1.address());
+    let mut out = bytes::BytesMut::new();
+    let payload = vec![0; 100].into();
+    DataPacket { hop_limit: 64, source, destination, payload }.encode(&mut out);
+    out.freeze()
 }
 
 /// A line of four of ours with a hostile peer at the second.
@@ -82,7 +92,7 @@ fn usual(
 
 #[test]
 fn a_flood_of_any_sort_leaves_messages_of_others_under_twice_their_usual_time() {
-    let names = ["Hello", "IHU", "Update", "Route Request", "wildcard", "Seqno Request"];
+    let names = ["Hello", "IHU", "Update", "Route Request", "wildcard", "Seqno Request", "data"];
     for (kind, name) in names.into_iter().enumerate() {
         let (mut world, nodes, hostile) = beset(&Limits::default());
         let quiet = usual(&mut world, nodes[0], nodes[3], |_| {});
@@ -90,7 +100,10 @@ fn a_flood_of_any_sort_leaves_messages_of_others_under_twice_their_usual_time() 
         let flooded = usual(&mut world, nodes[0], nodes[3], |world| {
             for _ in 0..50 {
                 number += 1;
-                world.say(hostile, nodes[1], &nonsense(kind, number)); // 1000 a second
+                match name {
+                    "data" => world.say_bytes(hostile, nodes[1], lost_packet(number)),
+                    _ => world.say(hostile, nodes[1], &nonsense(kind, number)),
+                } // 1000 a second
             }
         });
         assert!(flooded <= quiet * 2, "{name}: {flooded:?} instead of {quiet:?}");
@@ -130,6 +143,21 @@ fn what_a_hostile_peer_says_costs_those_further_away_little() {
     // The second node lets through 500 requests at once and 100 a second.
     assert!(sent.route_requests <= 6600, "{sent:?}");
     assert!(sent.updates <= 100, "{sent:?}");
+}
+
+#[test]
+fn packets_for_made_up_nodes_are_looked_for_no_faster_than_questions() {
+    let (mut world, nodes, hostile) = beset(&Limits::default());
+    let before = world.counters(nodes[1]);
+    for second in 0..60 {
+        for number in 0..1000 {
+            world.say_bytes(hostile, nodes[1], lost_packet(second * 1000 + number));
+        }
+        world.run(Duration::from_secs(1));
+    }
+    let sent = world.counters(nodes[1]).since(&before);
+    assert!(sent.route_requests <= 3 * 6600, "{sent:?}"); // to three peers
+    all_reach_all(&mut world, "looked for in between");
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn intervals_of_all_lengths_hold_a_route_three_and_a_half_times_as_long() {
         let hold = Duration::from_millis(35) * u32::from(interval);
         world.run(Duration::from_millis(1) + hold.saturating_sub(Duration::from_millis(5)));
         assert!(world.has_route(node, key.address()), "{interval}: ended early");
-        world.run(Duration::from_secs(25)); // its end may ride on the next Hello
+        world.run(Duration::from_secs(21)); // its end may wait for the next Hello
         assert!(!world.has_route(node, key.address()), "{interval}: did not end");
     }
 }

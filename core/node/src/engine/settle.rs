@@ -87,6 +87,9 @@ impl Engine {
                     }
                     // What makes no sense is dropped and nothing else.
                     if let Ok(packet) = MessagePacket::decode(body) {
+                        if packet.body.is_answer() {
+                            self.router.confirm_answer(key, self.now);
+                        }
                         self.handle_message(Origin { source, destination, key }, packet);
                     }
                 }

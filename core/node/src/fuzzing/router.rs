@@ -29,8 +29,13 @@ const LIMITS: RouterLimits = RouterLimits {
     wildcard_seconds: 30,
 };
 
-/// The best this router advertised for each source; what is selected must be better.
-type Distances = BTreeMap<(Prefix, RouterId), (u16, u16, Instant)>;
+/// What this router advertised for each source: number, metric, and when. What is selected must be
+/// better than the latest, as far as the numbers are of one life of the source.
+type Distances = BTreeMap<(Prefix, RouterId), Vec<(u16, u16, Instant)>>;
+
+/// Numbers further from each other are those of two lives.
+const LEAP: u16 = 1024;
+const LIVES: usize = 8;
 
 struct Reader<'a>(&'a [u8]);
 
@@ -104,12 +109,13 @@ pub fn router(bytes: &[u8]) {
     let own = RouterId::new(key(0), [0; 6]);
     let prefix = Prefix::subnet_of(key(0).address());
     let config = RouterConfig { router_id: own, prefix, seed: [9; 32], limits: LIMITS };
+    let own = own.public_key();
     let (mut router, mut now) = (Router::new(config, start), start);
     let mut distances = Distances::new();
     let mut reader = Reader(bytes);
     while step(&mut router, &mut reader, &mut now).is_some() {
         check_outputs(&mut router, own, &mut distances, now);
-        check_tables(&router, &distances, prefix);
+        check_tables(&router, &distances, prefix, now);
     }
 }
 
@@ -130,31 +136,42 @@ fn step(router: &mut Router, reader: &mut Reader<'_>, now: &mut Instant) -> Opti
             let next = router.poll_timeout();
             assert!(next.is_none_or(|next| next > *now), "what is due has been done");
         }
+        9 if what & 0x10 != 0 => {
+            router.lookup_for(link, key(reader.byte()? & 15).address(), *now);
+        }
         9 => router.use_route(key(reader.byte()? & 15).address(), *now),
         10 => drop(router.lookup(key(reader.byte()? & 15).address(), *now)),
         11 => router.note_traffic(link, u32::from(what & 0x10), u32::from(what & 0x20), *now),
         12 => router.expect_answer(key(reader.byte()? & 15).address(), *now),
-        13 => router.confirm(key(reader.byte()? % 15), *now),
+        13 if what & 0x10 == 0 => router.confirm(key(reader.byte()? % 15), *now),
+        13 => router.confirm_answer(key(reader.byte()? % 15), *now),
         14 => router.forget(&key(reader.byte()? & 15), *now),
         _ => router.trust(link),
     }
     Some(())
 }
 
-fn check_outputs(router: &mut Router, own: RouterId, distances: &mut Distances, now: Instant) {
-    // A router forgets them after 1800 s.
-    distances.retain(|_, (_, _, at)| now < *at + Duration::from_secs(1799));
+fn check_outputs(router: &mut Router, own: PublicKey, distances: &mut Distances, now: Instant) {
+    // A router forgets them after 1800 s. One that it may have forgotten is kept for a moment, to
+    // know that it may be the one that is compared with.
+    distances.retain(|_, known| {
+        known.retain(|(_, _, at)| now < *at + Duration::from_secs(1801));
+        !known.is_empty()
+    });
     while let Some(output) = router.poll_output() {
         let RouterOutput::Send { tlv, .. } = output else { continue };
         match tlv {
-            Tlv::Update(update) if update.router_id == own => {
+            Tlv::Update(update) if update.router_id.public_key() == own => {
                 assert!(update.metric == 0 || update.metric == u16::MAX);
             }
             Tlv::Update(update) => {
                 assert!(update.metric != u16::MAX, "retractions are in the own name");
                 assert!(update.prefix.contains(update.router_id.public_key().address()));
                 let source = (update.prefix, update.router_id);
-                distances.insert(source, (update.seqno, update.metric, now));
+                let known = distances.entry(source).or_default();
+                check_feasible(known, update.seqno, None, now);
+                note_advertised(known, &update, now);
+                forget_too_many_lives(distances, update.prefix);
             }
             Tlv::RouteRequest(request) => {
                 let prefix = request.prefix.map(|prefix| prefix.length());
@@ -166,7 +183,57 @@ fn check_outputs(router: &mut Router, own: RouterId, distances: &mut Distances, 
     }
 }
 
-fn check_tables(router: &Router, distances: &Distances, own: Prefix) {
+/// A router that is told of more lives of a prefix than it remembers forgets some of them.
+fn forget_too_many_lives(distances: &mut Distances, prefix: Prefix) {
+    let lives = distances.iter().filter(|((of, _), _)| *of == prefix);
+    if lives.map(|(_, known)| known.len()).sum::<usize>() > LIVES {
+        distances.retain(|(of, _), _| *of != prefix);
+    }
+}
+
+/// How far two numbers are from each other.
+fn apart(a: u16, b: u16) -> u16 {
+    a.wrapping_sub(b).min(b.wrapping_sub(a))
+}
+
+/// Which of those advertised is of the same life; none where two may be.
+fn of_life(known: &[(u16, u16, Instant)], seqno: u16) -> Option<usize> {
+    let away = known.iter().enumerate().map(|(n, (of, ..))| (apart(*of, seqno), n));
+    let mut near: Vec<_> = away.filter(|(away, _)| *away <= LEAP).collect();
+    near.sort_unstable();
+    match near[..] {
+        [(first, _), (second, _), ..] if first == second => None,
+        [(_, nearest), ..] => Some(nearest),
+        [] => None,
+    }
+}
+
+fn note_advertised(known: &mut Vec<(u16, u16, Instant)>, update: &Update, now: Instant) {
+    let Some(index) = of_life(known, update.seqno) else {
+        known.push((update.seqno, update.metric, now));
+        return;
+    };
+    let (seqno, metric, at) = known[index];
+    let is_fresh = now < at + Duration::from_secs(1799);
+    let metric =
+        if is_fresh && seqno == update.seqno { metric.min(update.metric) } else { update.metric };
+    known[index] = (update.seqno, metric, now);
+}
+
+/// What is selected, or advertised, must not fall behind what was advertised, in its number and, for
+/// the same number, its metric as received: it could be a loop.
+fn check_feasible(known: &[(u16, u16, Instant)], seqno: u16, metric: Option<u16>, now: Instant) {
+    let Some((last, best, at)) = of_life(known, seqno).map(|index| known[index]) else { return };
+    if now >= at + Duration::from_secs(1799) {
+        return;
+    }
+    let behind = last.wrapping_sub(seqno);
+    assert!(behind == 0 || behind >= 0x8000, "{seqno} after {last}");
+    let is_better = metric.is_none_or(|metric| metric < best);
+    assert!(behind != 0 || is_better, "{metric:?} of {seqno} after {best}");
+}
+
+fn check_tables(router: &Router, distances: &Distances, own: Prefix, now: Instant) {
     let mut selected = BTreeMap::new();
     let mut count = 0;
     for route in router.routes() {
@@ -176,13 +243,8 @@ fn check_tables(router: &Router, distances: &Distances, own: Prefix) {
         if route.selected {
             assert!(selected.insert(route.prefix, route.link).is_none(), "one of a prefix");
             assert!(route.metric != u16::MAX);
-            // What was last advertised is what a route must not fall behind, in its number and, for
-            // the same number, its metric.
-            if let Some((seqno, metric, _)) = distances.get(&(route.prefix, route.router_id)) {
-                let behind = seqno.wrapping_sub(route.seqno);
-                let is_older = behind != 0 && behind < 0x8000;
-                assert!(!is_older, "{route:?} after {seqno}");
-                assert!(behind != 0 || route.metric < *metric, "{route:?} after {metric}");
+            if let Some(known) = distances.get(&(route.prefix, route.router_id)) {
+                check_feasible(known, route.seqno, Some(route.metric), now);
             }
         }
     }

@@ -37,20 +37,15 @@ impl Router {
     /// The route goes through this peer now. If it had the prefix from here it must not come back for
     /// it: two nodes that lose their own ways at once would take each other for the way.
     pub(super) fn poison(&mut self, prefix: Prefix, next_hop: LinkId) {
-        let told = self.table.get(prefix).map_or_else(LinkSet::default, |known| known.told());
-        if self.place(next_hop).is_some_and(|place| told.contains(place)) {
+        let Some(place) = self.place(next_hop) else { return };
+        if self.table.get(prefix).is_some_and(|known| known.is_told(place)) {
             self.queue_update(next_hop, prefix);
         }
     }
 
     /// Notes that these peers are to hear of the state of a prefix.
     pub(super) fn queue_updates(&mut self, prefix: Prefix, places: &LinkSet) {
-        if places.is_empty() {
-            return;
-        }
-        let wanted = |(link, place)| places.contains(place).then_some(link);
-        let links: Vec<LinkId> = self.places().filter_map(wanted).collect();
-        for link in links {
+        for link in self.links_at(places) {
             self.queue_update(link, prefix);
         }
     }
@@ -130,7 +125,7 @@ impl Router {
         neighbour.pace.set_walk(next.map(|prefix| Walk { after: Some(prefix), ..walk }));
         let Some(prefix) = next else { return };
         let Some(known) = self.table.get_mut(prefix) else { return };
-        let is_told = known.told().contains(place);
+        let is_told = known.is_told(place);
         let is_next_hop = known.selected().is_some_and(|route| route.link == link);
         let is_new =
             walk.to_tell == ToTell::All && known.selected().is_some_and(|route| route.link != link);

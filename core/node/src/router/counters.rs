@@ -14,6 +14,8 @@ pub struct RouterCounters {
     pub other_router_id: u64,
     /// Updates for the own prefix that this node never sent: somebody pretends to be it.
     pub own_forged: u64,
+    /// How often this node took a new router id because somebody forged what it cannot overtake.
+    pub lives: u64,
     /// Hellos above the rate of one peer.
     pub hellos_over_rate: u64,
     /// IHUs above the rate of one peer, and those that nothing asked for.

@@ -72,11 +72,17 @@ impl Router {
         self.flush(now);
     }
 
-    /// Tells that a packet came that only the owner of `key` can have sealed.
+    /// Tells that a packet came that only the owner of `key` can have sealed. That says nothing about
+    /// whether packets of this node arrive there.
     pub fn confirm(&mut self, key: PublicKey, now: Instant) {
+        let (subnet, tick) = (Prefix::subnet_of(key.address()), self.clock.tick(now));
+        self.pins.confirm(subnet, key, self.config.limits.pins, tick);
+    }
+
+    /// Tells that such a packet answers one of this node: the selected route leads there.
+    pub fn confirm_answer(&mut self, key: PublicKey, now: Instant) {
+        self.confirm(key, now);
         let (address, tick) = (key.address(), self.clock.tick(now));
-        let limit = self.config.limits.pins;
-        self.pins.confirm(Prefix::subnet_of(address), key, limit, tick);
         let selected = self.table.selected_for(address).map(|(prefix, _)| prefix);
         let known = selected.and_then(|prefix| self.table.get_mut(prefix));
         if let Some(known) = known.filter(|known| known.entries.len() > 1) {

@@ -1,22 +1,18 @@
 //! All that is known of one prefix: routes through neighbours, and what this node told others.
 //!
 //! Networks are large and most prefixes are never passed on, so what only those need that are sits
-//! behind one pointer. The feasibility distance of a source is the best this node ever advertised
-//! for it, which is what keeps routes free of loops (spec 6.6): a route is only taken when it is
-//! better than that, or newer.
+//! behind one pointer.
 
 use std::time::Duration;
 
 use super::clock::Tick;
+use super::distance::{Distances, is_near};
 use super::links::LinkSet;
 use super::metric::INFINITE;
-use super::seqno::is_newer;
 use crate::{LinkId, PublicKey, RouterId};
 
 /// How long a feasibility distance is kept after its last use, as everywhere in the network.
 pub(super) const DISTANCE_LIFETIME: Duration = Duration::from_secs(1800);
-/// Lives of one node whose distances are kept. It has one, or two after a restart.
-const DISTANCES: usize = 8;
 /// New router ids of one prefix taken at once, and then one in thirty seconds: a node has a new one
 /// at each start, an attacker as often as it likes.
 const NEW_IDS: u8 = 4;
@@ -42,13 +38,11 @@ pub(super) struct Entry {
     pub(super) selected: bool,
 }
 
-/// The best this node advertised for one source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Distance {
-    router_id: RouterId,
-    seqno: u16,
-    metric: u16,
-    expires: Tick,
+impl Entry {
+    /// Whether the route is of this life of a source.
+    pub(super) fn is_of_life(&self, router_id: &RouterId, seqno: u16) -> bool {
+        self.router_id == *router_id && is_near(self.seqno, seqno)
+    }
 }
 
 /// What is known of one prefix.
@@ -65,7 +59,7 @@ pub(super) struct Destination {
 
 #[derive(Debug)]
 struct More {
-    distances: Vec<Distance>,
+    distances: Distances,
     /// Who had this prefix from this node, and so hears of changes.
     told: LinkSet,
     /// Whether those believe in a route, and are owed a retraction.
@@ -113,44 +107,23 @@ impl Destination {
         self.entries.iter().any(|entry| entry.router_id.public_key() != *key)
     }
 
+    /// Whether no loop can come of a route: see [`Distances`]. Retractions always are feasible.
     pub(super) fn is_feasible(&self, router_id: &RouterId, seqno: u16, metric: u16) -> bool {
-        self.distance(router_id).is_none_or(|known| {
-            metric == INFINITE
-                || is_newer(seqno, known.seqno)
-                || (seqno == known.seqno && metric < known.metric)
-        })
+        let is_feasible = |more: &More| more.distances.is_feasible(router_id, seqno, metric);
+        metric == INFINITE || self.more.as_deref().is_none_or(is_feasible)
     }
 
-    /// The sequence number that makes any route of this source feasible again.
-    pub(super) fn next_seqno(&self, router_id: &RouterId) -> u16 {
-        self.distance(router_id).map_or(1, |known| known.seqno.wrapping_add(1))
+    /// The sequence number that makes any route of this life of a source feasible again.
+    pub(super) fn next_seqno(&self, router_id: &RouterId, seqno: u16) -> u16 {
+        let next = |more: &More| more.distances.next_seqno(router_id, seqno);
+        self.more.as_deref().and_then(next).unwrap_or(1)
     }
 
-    /// Notes that a route is advertised. Whether that made one more distance.
-    pub(super) fn advertised(&mut self, route: &Entry, metric: u16, expires: Tick) -> bool {
+    /// Notes that a route is advertised.
+    pub(super) fn advertised(&mut self, route: &Entry, metric: u16, expires: Tick) {
         let more = self.more();
         more.announced = true;
-        let seqno = route.seqno;
-        let known = more.distances.iter_mut().find(|known| known.router_id == route.router_id);
-        if let Some(known) = known {
-            if is_newer(seqno, known.seqno) {
-                (known.seqno, known.metric) = (seqno, metric);
-            } else if seqno == known.seqno {
-                known.metric = known.metric.min(metric);
-            }
-            known.expires = expires;
-            return false;
-        }
-        let new = Distance { router_id: route.router_id, seqno, metric, expires };
-        if more.distances.len() < DISTANCES {
-            more.distances.push(new);
-            return true;
-        }
-        // The one idle for longest is the least likely to be part of a loop still forming.
-        if let Some(oldest) = more.distances.iter_mut().min_by_key(|known| known.expires) {
-            *oldest = new;
-        }
-        false
+        more.distances.advertised(route, metric, expires);
     }
 
     pub(super) fn distances(&self) -> usize {
@@ -159,16 +132,13 @@ impl Destination {
 
     /// Drops the distances whose time is over, or all of them.
     pub(super) fn forget_distances(&mut self, until: Tick) -> usize {
-        let Some(more) = &mut self.more else { return 0 };
-        let before = more.distances.len();
-        more.distances.retain(|known| known.expires > until);
-        before - more.distances.len()
+        self.more.as_mut().map_or(0, |more| more.distances.forget(until))
     }
 
-    /// Whether a router id may be taken in: known ones may, and now and then a new one.
-    pub(super) fn admits(&mut self, router_id: &RouterId, now: Tick) -> bool {
-        let known = self.entries.iter().any(|entry| entry.router_id == *router_id)
-            || self.distance(router_id).is_some();
+    /// Whether a life of a source may be taken in: known ones may, and now and then a new one.
+    pub(super) fn admits(&mut self, router_id: &RouterId, seqno: u16, now: Tick) -> bool {
+        let known = self.entries.iter().any(|entry| entry.is_of_life(router_id, seqno))
+            || self.more.as_ref().is_some_and(|more| more.distances.knows(router_id, seqno));
         if known || self.entries.is_empty() {
             return true;
         }
@@ -189,20 +159,24 @@ impl Destination {
     pub(super) fn is_contested(&self) -> bool {
         let first = self.entries.iter().find(|entry| entry.metric != INFINITE);
         first.is_some_and(|first| {
-            let other = |entry: &Entry| entry.router_id != first.router_id;
+            let other = |entry: &Entry| !entry.is_of_life(&first.router_id, first.seqno);
             self.entries.iter().any(|entry| entry.metric != INFINITE && other(entry))
         })
     }
 
     pub(super) fn told(&self) -> LinkSet {
-        self.more.as_ref().map_or_else(LinkSet::default, |more| more.told)
+        self.more.as_ref().map_or_else(LinkSet::default, |more| more.told.clone())
     }
 
-    pub(super) fn tell(&mut self, place: u8) {
+    pub(super) fn is_told(&self, place: u16) -> bool {
+        self.more.as_ref().is_some_and(|more| more.told.contains(place))
+    }
+
+    pub(super) fn tell(&mut self, place: u16) {
         self.more().told.insert(place);
     }
 
-    pub(super) fn forget_told(&mut self, place: u8) {
+    pub(super) fn forget_told(&mut self, place: u16) {
         if let Some(more) = &mut self.more {
             more.told.remove(place);
         }
@@ -280,21 +254,15 @@ impl Destination {
     /// When something here is due next.
     pub(super) fn due(&self) -> Tick {
         let entries = self.entries.iter().map(|entry| entry.expires);
-        let more = self
-            .more
-            .iter()
-            .flat_map(|more| more.distances.iter().map(|known| known.expires).chain([more.held]));
+        let more =
+            self.more.iter().flat_map(|more| more.distances.due().into_iter().chain([more.held]));
         entries.chain(more).min().unwrap_or(Tick::NEVER)
-    }
-
-    fn distance(&self, router_id: &RouterId) -> Option<&Distance> {
-        self.more.as_ref()?.distances.iter().find(|known| known.router_id == *router_id)
     }
 
     fn more(&mut self) -> &mut More {
         self.more.get_or_insert_with(|| {
             Box::new(More {
-                distances: Vec::new(),
+                distances: Distances::default(),
                 told: LinkSet::default(),
                 announced: false,
                 losses: 0,
@@ -332,58 +300,20 @@ mod tests {
     }
 
     #[test]
-    fn a_route_is_feasible_when_newer_or_strictly_better_or_retracted() {
-        let mut known = Destination::new();
-        assert!(known.is_feasible(&id(1), 5, 65_534), "nothing is known of this source");
-        assert!(known.advertised(&entry(1, id(1), 5), 100, Tick::NEVER));
-        assert!(known.is_feasible(&id(1), 5, 99));
-        assert!(!known.is_feasible(&id(1), 5, 100));
-        assert!(known.is_feasible(&id(1), 6, 60_000));
-        assert!(!known.is_feasible(&id(1), 4, 1));
-        assert!(known.is_feasible(&id(1), 4, INFINITE));
-        assert!(known.is_feasible(&id(2), 0, 100));
-    }
-
-    #[test]
-    fn what_is_remembered_is_the_newest_and_then_the_smallest() {
-        let mut known = Destination::new();
-        known.advertised(&entry(1, id(1), 5), 100, Tick::NEVER);
-        assert!(!known.advertised(&entry(1, id(1), 5), 200, Tick::NEVER));
-        assert!(!known.is_feasible(&id(1), 5, 100));
-        known.advertised(&entry(1, id(1), 6), 300, Tick::NEVER);
-        assert!(known.is_feasible(&id(1), 6, 299));
-        known.advertised(&entry(1, id(1), 5), 1, Tick::NEVER);
-        assert!(known.is_feasible(&id(1), 6, 299));
-        assert_eq!((known.next_seqno(&id(1)), known.next_seqno(&id(2))), (7, 1));
-    }
-
-    #[test]
-    fn distances_of_one_prefix_are_bounded_and_the_oldest_goes() {
-        let (start, mut known) = (Instant::now(), Destination::new());
-        let clock = Clock::new(start);
-        for number in 0..=DISTANCES as u8 {
-            let until = clock.after(Duration::from_secs(number.into()), start);
-            known.advertised(&entry(1, id(number), 5), 100, until);
-        }
-        assert_eq!(known.distances(), DISTANCES);
-        assert!(known.is_feasible(&id(0), 5, 100) && !known.is_feasible(&id(1), 5, 100));
-        assert_eq!(known.forget_distances(clock.after(Duration::from_secs(8), start)), DISTANCES);
-    }
-
-    #[test]
     fn new_router_ids_of_a_known_prefix_are_rationed() {
         let (start, mut known) = (Instant::now(), Destination::new());
         let clock = Clock::new(start);
         let now = clock.tick(start);
-        assert!(known.admits(&id(0), now), "nothing is known yet");
+        assert!(known.admits(&id(0), 0, now), "nothing is known yet");
         known.entries.push(entry(1, id(0), 0));
         let admitted = |known: &mut Destination, at| {
-            (1..=20).filter(|number| known.admits(&id(*number), at)).count()
+            (1..=20).filter(|number| known.admits(&id(*number), 0, at)).count()
         };
         assert_eq!(admitted(&mut known, now), usize::from(NEW_IDS));
-        assert!(known.admits(&id(0), now), "the known one always is");
+        assert!(known.admits(&id(0), 0, now), "the known one always is");
         let later = clock.after(Duration::from_secs(60), start);
         assert_eq!(admitted(&mut known, later), 2);
+        assert!(!known.admits(&id(0), 0x4000, later), "a number out of reach is another life");
     }
 
     #[test]

@@ -8,7 +8,7 @@
 /// Bounds of every table of the router. All are counts unless they say otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouterLimits {
-    /// Links at once, 256 at most. More are refused by closing them.
+    /// Links at once, 4,096 at most. More are refused by closing them.
     pub links: usize,
     /// Routes learnt through one peer. Networks beyond this size are reached by lookups, since
     /// unused routes make room.

@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 
 use super::RouterLimits;
 use super::bucket::Bucket;
+use super::metric::INFINITE;
 use super::pace::Pace;
+use super::request::HOP_COUNT;
 use super::silence::Silence;
+use crate::wire::control::Tlv;
 
 pub(super) const DEAD_AFTER: Duration = Duration::from_secs(43);
 const INITIAL_COST: u16 = 1000;
@@ -27,7 +30,7 @@ pub(super) enum Purpose {
 #[derive(Debug)]
 pub(super) struct Neighbour {
     /// Where it stands in sets of links.
-    pub(super) place: u8,
+    pub(super) place: u16,
     static_cost: u16,
     smoothed: u16,
     hello_seqno: u16,
@@ -40,6 +43,8 @@ pub(super) struct Neighbour {
     pub(super) was_told: bool,
     /// Chosen by the owner of this node.
     pub(super) is_trusted: bool,
+    /// It told of others' routes, or passed others' questions on: it is no leaf.
+    pub(super) speaks_for_others: bool,
     pub(super) buckets: Buckets,
 }
 
@@ -82,7 +87,7 @@ impl Buckets {
 }
 
 impl Neighbour {
-    pub(super) fn new(place: u8, static_cost: u16, limits: &RouterLimits, now: Instant) -> Self {
+    pub(super) fn new(place: u16, static_cost: u16, limits: &RouterLimits, now: Instant) -> Self {
         Self {
             place,
             static_cost,
@@ -94,8 +99,20 @@ impl Neighbour {
             silence: Silence::default(),
             was_told: false,
             is_trusted: false,
+            speaks_for_others: false,
             buckets: Buckets::new(limits, now),
         }
+    }
+
+    /// Notes what a TLV says about where the peer stands in the network.
+    pub(super) fn note_place_in_network(&mut self, tlv: &Tlv) {
+        // A retraction says nothing: leaves that lost their way send them too.
+        self.speaks_for_others |= match tlv {
+            Tlv::Update(update) => update.metric != 0 && update.metric != INFINITE,
+            Tlv::RouteRequest(request) => request.generation > 0,
+            Tlv::SeqnoRequest(request) => request.hop_count < HOP_COUNT,
+            Tlv::Hello(_) | Tlv::Ihu(_) => false,
+        };
     }
 
     /// Never 0, so that a route's advertised metric is always worse than the one received.

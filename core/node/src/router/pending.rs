@@ -15,10 +15,22 @@ const RECENT: Duration = Duration::from_secs(4);
 /// Prefix, source and sequence number asked for.
 pub(super) type Wanted = (Prefix, RouterId, u16);
 
+/// Why a peer is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// A route was lost, or somebody asked.
+    Want,
+    /// The peer has just told of a route that is not feasible. It may not have had one when it was
+    /// asked before, so it is asked once more.
+    Offer,
+}
+
 #[derive(Debug)]
 struct Request {
     /// Whom it went to since `asked_at`.
     targets: LinkSet,
+    /// Which of those after they had offered a route.
+    offered: LinkSet,
     asked_at: Instant,
     requesters: LinkSet,
 }
@@ -35,18 +47,42 @@ impl SeqnoRequests {
         Self { requests: BTreeMap::new(), deadlines: Deadlines::new(), limit }
     }
 
-    /// Whether this request may go to that peer now: it was not sent there just before, and does
-    /// not come from there.
-    pub(super) fn may_ask(&self, wanted: Wanted, place: u8, now: Instant) -> bool {
+    /// Whether this request may go to that peer now: it was not sent there just before on such an
+    /// occasion, and does not come from there.
+    pub(super) fn may_ask(
+        &self,
+        wanted: Wanted,
+        place: u16,
+        occasion: Occasion,
+        now: Instant,
+    ) -> bool {
         self.requests.get(&wanted).is_none_or(|request| {
             let recent = now.saturating_duration_since(request.asked_at) < RECENT;
-            let was_asked = recent && request.targets.contains(place);
+            let asked = match occasion {
+                Occasion::Want => &request.targets,
+                Occasion::Offer => &request.offered,
+            };
+            let was_asked = recent && asked.contains(place);
             !was_asked && !request.requesters.contains(place)
         })
     }
 
+    /// Notes that the peer is asked because it offered a route: see [`SeqnoRequests::sent`].
+    pub(super) fn sent_for_offer(&mut self, wanted: Wanted, target: u16, now: Instant) {
+        self.sent(wanted, target, None, now);
+        if let Some(request) = self.requests.get_mut(&wanted) {
+            request.offered.insert(target);
+        }
+    }
+
     /// Notes a request as sent to `target`, on behalf of `requester` if there is one.
-    pub(super) fn sent(&mut self, wanted: Wanted, target: u8, requester: Option<u8>, now: Instant) {
+    pub(super) fn sent(
+        &mut self,
+        wanted: Wanted,
+        target: u16,
+        requester: Option<u16>,
+        now: Instant,
+    ) {
         if !self.requests.contains_key(&wanted) {
             while self.requests.len() >= self.limit
                 && let Some(oldest) = self.deadlines.pop_first()
@@ -57,11 +93,13 @@ impl SeqnoRequests {
         }
         let request = self.requests.entry(wanted).or_insert_with(|| Request {
             targets: LinkSet::default(),
+            offered: LinkSet::default(),
             asked_at: now,
             requesters: LinkSet::default(),
         });
         if now.saturating_duration_since(request.asked_at) >= RECENT {
-            (request.targets, request.asked_at) = (LinkSet::default(), now);
+            (request.targets, request.offered) = (LinkSet::default(), LinkSet::default());
+            request.asked_at = now;
         }
         request.targets.insert(target);
         if let Some(place) = requester {
@@ -70,7 +108,7 @@ impl SeqnoRequests {
     }
 
     /// When the same request is on its way already, the requester waits for it too.
-    pub(super) fn join(&mut self, wanted: Wanted, requester: u8) {
+    pub(super) fn join(&mut self, wanted: Wanted, requester: u16) {
         if let Some(request) = self.requests.get_mut(&wanted) {
             request.requesters.insert(requester);
         }
@@ -97,12 +135,13 @@ impl SeqnoRequests {
 
     /// Forgets a peer, whose place another may take. A request that only it could answer is
     /// forgotten too, so that it can be sent another way.
-    pub(super) fn link_down(&mut self, place: u8) {
+    pub(super) fn link_down(&mut self, place: u16) {
         let deadlines = &mut self.deadlines;
         self.requests.retain(|wanted, request| {
             request.requesters.remove(place);
             let was_asked = request.targets.contains(place);
             request.targets.remove(place);
+            request.offered.remove(place);
             let lost = was_asked && request.targets.is_empty();
             if lost {
                 deadlines.cancel(*wanted);
@@ -133,10 +172,19 @@ mod tests {
         let now = Instant::now();
         let mut requests = SeqnoRequests::new(10);
         requests.sent(wanted(5), 1, Some(2), now);
-        assert!(!requests.may_ask(wanted(5), 1, now));
-        assert!(!requests.may_ask(wanted(5), 2, now + RECENT));
-        assert!(requests.may_ask(wanted(5), 1, now + RECENT));
-        assert!(requests.may_ask(wanted(6), 1, now));
+        let may_ask = |requests: &SeqnoRequests, number, place, occasion, at| {
+            requests.may_ask(wanted(number), place, occasion, at)
+        };
+        use Occasion::{Offer, Want};
+        assert!(!may_ask(&requests, 5, 1, Want, now));
+        assert!(!may_ask(&requests, 5, 2, Want, now + RECENT));
+        assert!(may_ask(&requests, 5, 1, Want, now + RECENT));
+        assert!(may_ask(&requests, 6, 1, Want, now));
+        // Who could not answer then and has a route now is asked once more.
+        assert!(may_ask(&requests, 5, 1, Offer, now));
+        requests.sent_for_offer(wanted(5), 1, now);
+        assert!(!may_ask(&requests, 5, 1, Offer, now));
+        assert!(may_ask(&requests, 5, 1, Offer, now + RECENT));
     }
 
     #[test]
@@ -144,7 +192,7 @@ mod tests {
         let now = Instant::now();
         let mut requests = SeqnoRequests::new(10);
         for seqno in [5, 6, 7] {
-            requests.sent(wanted(seqno), 1, Some(seqno as u8), now);
+            requests.sent(wanted(seqno), 1, Some(seqno), now);
         }
         let (prefix, id, _) = wanted(0);
         let answered = requests.answer(prefix, id, 6);

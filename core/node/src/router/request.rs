@@ -1,13 +1,14 @@
 //! Requests for routes and for newer sequence numbers, in and out (spec 6.9 and 6.10).
 
-use std::time::{Duration, Instant};
+use std::net::Ipv6Addr;
+use std::time::Instant;
 
 use super::destination::Entry;
 use super::filter::{self, SUBNET_LENGTH};
-use super::links::LinkSet;
-use super::lookup::Asker;
+use super::lookup::{Asker, Question, Rounds};
 use super::metric::INFINITE;
-use super::seqno::{is_newer, is_older};
+use super::pending::Occasion;
+use super::seqno::is_older;
 use super::{LookupState, Router};
 use crate::wire::control::{RouteRequest, SeqnoRequest, Tlv};
 use crate::{LinkId, Prefix, RouterId};
@@ -16,10 +17,8 @@ use crate::{LinkId, Prefix, RouterId};
 const MAX_GENERATION: u8 = 15;
 /// Older nodes wrap this to 0, so it must not reach them again.
 const WRAPPING_GENERATION: u8 = u8::MAX;
-const HOP_COUNT: u8 = 64;
-/// Between two increments of the own sequence number.
-const BUMP_INTERVAL: Duration = Duration::from_secs(4);
-
+/// Of a request that nobody has passed on yet.
+pub(super) const HOP_COUNT: u8 = 64;
 impl Router {
     pub(super) fn handle_route_request(
         &mut self,
@@ -78,78 +77,110 @@ impl Router {
             self.counters.requests_refused += 1;
             return;
         }
-        if self.lookups.join(prefix, Asker::Peer(place)) {
-            return;
+        if !self.lookups.join(prefix, Asker::Peer(place), now) {
+            self.start_lookup(prefix, Asker::Peer(place), generation + 1, now);
         }
-        let mut others = self.all_places();
-        others.remove(place);
-        self.start_lookup(prefix, Asker::Peer(place), generation + 1, others, now);
     }
 
     pub(super) fn start_own_lookup(&mut self, prefix: Prefix, now: Instant) -> LookupState {
-        if self.lookups.join(prefix, Asker::This) {
+        if self.lookups.join(prefix, Asker::This, now) {
             return LookupState::Running;
         }
-        if !self.start_lookup(prefix, Asker::This, 0, self.all_places(), now) {
+        if !self.start_lookup(prefix, Asker::This, 0, now) {
             return LookupState::RecentlyFailed;
         }
         // Those that know the prefix but have no way there say nothing to a route request.
         let first = self.table.set(prefix).first().filter(|entry| !entry.selected).copied();
         if let Some(entry) = first {
-            self.request_seqno(prefix, entry.router_id, None, now);
+            self.request_seqno(prefix, (entry.router_id, entry.seqno), None, now);
         }
         LookupState::Started
     }
 
-    fn start_lookup(
-        &mut self,
-        prefix: Prefix,
-        asker: Asker,
-        generation: u8,
-        links: LinkSet,
-        now: Instant,
-    ) -> bool {
-        let Some(skipped) = self.lookups.start(prefix, asker, generation, links, now) else {
+    /// Looks for a node that a packet names which this peer brought: at the peer's expense, since it
+    /// may have made the address up.
+    pub fn lookup_for(&mut self, from: LinkId, destination: Ipv6Addr, now: Instant) {
+        let prefix = Prefix::subnet_of(destination);
+        let Some(place) = self.place(from) else { return };
+        if !filter::is_announceable(&prefix) || self.config.prefix == prefix {
+            return;
+        }
+        let asker = Asker::Packet(place);
+        if self.lookups.join(prefix, asker, now) {
+            return;
+        }
+        let neighbour = self.neighbours.get_mut(&from);
+        if !neighbour.is_some_and(|neighbour| neighbour.buckets.route_requests.take(now)) {
+            self.counters.route_requests_over_rate += 1;
+            return;
+        }
+        self.start_lookup(prefix, asker, 0, now);
+        self.flush(now);
+    }
+
+    fn start_lookup(&mut self, prefix: Prefix, asker: Asker, generation: u8, now: Instant) -> bool {
+        let rounds = self.rounds(asker);
+        let Some(to) = self.lookups.start(prefix, asker, generation, rounds, now) else {
             self.counters.lookups_refused += 1;
             return false;
         };
-        let asked =
-            |(link, place)| (links.contains(place) && !skipped.contains(place)).then_some(link);
-        let targets: Vec<LinkId> = self.places().filter_map(asked).collect();
-        for link in targets {
-            let request = RouteRequest { generation, prefix: Some(prefix) };
-            self.send(link, Tlv::RouteRequest(request));
-        }
+        self.ask(Question { prefix, generation, to });
         true
     }
 
-    /// Asks for a sequence number that makes routes of a source feasible again: one peer, or
+    /// Everybody but who asks: those first that were heard to speak for others, or that the owner
+    /// of this node chose.
+    fn rounds(&self, asker: Asker) -> Rounds {
+        let mut rounds = Rounds::default();
+        for neighbour in self.neighbours.values() {
+            if asker != Asker::Peer(neighbour.place) {
+                let is_first = neighbour.speaks_for_others || neighbour.is_trusted;
+                let round = if is_first { &mut rounds.first } else { &mut rounds.second };
+                round.insert(neighbour.place);
+            }
+        }
+        rounds
+    }
+
+    pub(super) fn ask(&mut self, question: Question) {
+        let Question { prefix, generation, to } = question;
+        for link in self.links_at(&to) {
+            let request = RouteRequest { generation, prefix: Some(prefix) };
+            self.send(link, Tlv::RouteRequest(request));
+        }
+    }
+
+    /// Asks for a sequence number that makes routes of a source, at the life that had the given one,
+    /// feasible again: one peer, or
     /// without a target all that have a route, or when nobody has, everyone.
     pub(super) fn request_seqno(
         &mut self,
         prefix: Prefix,
-        router_id: RouterId,
+        (router_id, seqno): (RouterId, u16),
         target: Option<LinkId>,
         now: Instant,
     ) {
         let known = self.table.get(prefix);
-        let seqno = known.map_or(1, |known| known.next_seqno(&router_id));
+        let seqno = known.map_or(1, |known| known.next_seqno(&router_id, seqno));
         let set = self.table.set(prefix);
-        let targets = match target {
-            Some(link) => vec![link],
+        let (targets, occasion) = match target {
+            Some(link) => (vec![link], Occasion::Offer),
             None => {
                 let alive =
                     |entry: &&Entry| entry.metric != INFINITE && !self.is_silent(entry.link);
                 let links: Vec<_> = set.iter().filter(alive).map(|entry| entry.link).collect();
-                if links.is_empty() { self.links() } else { links }
+                (if links.is_empty() { self.links() } else { links }, Occasion::Want)
             }
         };
         let request = SeqnoRequest { seqno, hop_count: HOP_COUNT, router_id, prefix };
         let wanted = (prefix, router_id, seqno);
         for link in targets {
             let Some(place) = self.place(link) else { continue };
-            if self.pending.may_ask(wanted, place, now) {
-                self.pending.sent(wanted, place, None, now);
+            if self.pending.may_ask(wanted, place, occasion, now) {
+                match occasion {
+                    Occasion::Want => self.pending.sent(wanted, place, None, now),
+                    Occasion::Offer => self.pending.sent_for_offer(wanted, place, now),
+                }
                 self.send(link, Tlv::SeqnoRequest(request));
             }
         }
@@ -192,43 +223,13 @@ impl Router {
         }
     }
 
-    /// A request for the own prefix. One for an earlier life of this node, or for a number it has
-    /// reached already, is answered as well: the requester has missed something.
-    fn answer_own_seqno(&mut self, from: LinkId, request: SeqnoRequest, now: Instant) {
-        let wants_newer =
-            request.router_id == self.config.router_id && is_newer(request.seqno, self.seqno);
-        if wants_newer {
-            self.bump_wanted = true;
-            self.bump_if_due(now);
-        } else {
-            self.queue_static(from);
-        }
-    }
-
-    /// Increments the own sequence number and announces it, at most every 4 s. A request that comes
-    /// too early is answered when the time has passed, rather than leaving the requester starving.
-    pub(super) fn bump_if_due(&mut self, now: Instant) {
-        if self.bump_wanted && self.next_bump() <= now {
-            self.bump_wanted = false;
-            self.bumped = now;
-            self.seqno = self.seqno.wrapping_add(1);
-            for link in self.links() {
-                self.send_static(link);
-            }
-        }
-    }
-
-    pub(super) fn next_bump(&self) -> Instant {
-        self.bumped + BUMP_INTERVAL
-    }
-
     /// The one neighbour a seqno request is passed on to: a feasible route first, else any.
     fn next_asked(
         &self,
         from: LinkId,
         request: SeqnoRequest,
         now: Instant,
-    ) -> Option<(LinkId, u8)> {
+    ) -> Option<(LinkId, u16)> {
         let wanted = (request.prefix, request.router_id, request.seqno);
         let known = self.table.get(request.prefix)?;
         let candidates = known.entries.iter().filter_map(|entry| {
@@ -236,10 +237,10 @@ impl Router {
             let usable = entry.link != from
                 && entry.metric != INFINITE
                 && !self.is_silent(entry.link)
-                && self.pending.may_ask(wanted, place, now);
+                && self.pending.may_ask(wanted, place, Occasion::Want, now);
             usable.then_some((entry, place))
         });
-        let feasible = |(entry, _): &(&Entry, u8)| {
+        let feasible = |(entry, _): &(&Entry, u16)| {
             known.is_feasible(&entry.router_id, entry.seqno, entry.metric)
         };
         let mut candidates = candidates;

@@ -70,7 +70,7 @@ impl Router {
         let is_owed = known.take_announced();
         // Of a route that nobody used nobody needs another.
         if is_owed || is_wanted {
-            self.request_seqno(prefix, before.router_id, None, now);
+            self.request_seqno(prefix, (before.router_id, before.seqno), None, now);
         }
         if is_owed {
             self.announce(prefix);
@@ -103,11 +103,11 @@ impl Router {
         let now = self.clock.tick(now);
         let contested = known.is_contested();
         let is_fresh = known.answered_ago(now).is_some_and(|ago| ago < PROVEN);
-        let proven =
-            known.selected().filter(|_| contested && is_fresh).map(|entry| entry.router_id);
+        let proven = known.selected().filter(|_| contested && is_fresh);
         let rank = |entry: &Entry| Rank {
             is_doubted: entry.doubted > now,
-            is_unproven: proven.is_some_and(|proven| proven != entry.router_id),
+            is_unproven: proven
+                .is_some_and(|proven| !proven.is_of_life(&entry.router_id, entry.seqno)),
             is_untrusted: contested && !self.is_trusted(entry.link),
         };
         let cost = |entry: &Entry| metric::add(entry.metric, self.cost(entry.link));

@@ -126,9 +126,10 @@ impl RouteTable {
     /// Notes a route as advertised: see [`Destination::advertised`].
     pub(super) fn advertised(&mut self, prefix: Prefix, route: &Entry, metric: u16, until: Tick) {
         let Some(known) = self.get_mut(prefix) else { return };
-        if known.advertised(route, metric, until) {
-            self.distances += 1;
-        }
+        let before = known.distances();
+        known.advertised(route, metric, until);
+        let after = known.distances();
+        self.distances = self.distances + after - before;
     }
 
     /// After any change: sees to it that what is there is looked at in time, and that nothing is
@@ -229,7 +230,7 @@ impl RouteTable {
         self.settle(victim, now);
     }
 
-    pub(super) fn forget_told(&mut self, place: u8) {
+    pub(super) fn forget_told(&mut self, place: u16) {
         for known in self.subnets.values_mut().chain(self.longer.values_mut()) {
             known.forget_told(place);
         }

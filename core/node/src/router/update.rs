@@ -9,14 +9,11 @@ use super::clock::Tick;
 use super::destination::Entry;
 use super::filter::{self, SUBNET_LENGTH};
 use super::metric::INFINITE;
-use super::seqno::is_newer;
 use crate::wire::control::Update;
 use crate::{LinkId, Prefix};
 
 /// How long a retracted route is kept.
 const RETRACTION_HOLD: Duration = Duration::from_secs(6);
-/// How far this node follows somebody who forges its sequence number.
-const NEAR: u16 = 0x4000;
 
 impl Router {
     pub(super) fn handle_update(&mut self, link: LinkId, update: &Update, now: Instant) {
@@ -59,7 +56,7 @@ impl Router {
             return false;
         }
         // What was checked once for this prefix need not be hashed again.
-        if known.is_some_and(|entry| entry.router_id == update.router_id) {
+        if known.is_some_and(|entry| entry.is_of_life(&update.router_id, update.seqno)) {
             return true;
         }
         if !filter::is_acceptable(update) {
@@ -74,18 +71,20 @@ impl Router {
             return false;
         }
         let Some(known) = self.table.get_mut(update.prefix) else { return true };
-        if known.selected().is_some_and(|route| route.router_id != update.router_id) {
+        let life = (&update.router_id, update.seqno);
+        if known.selected().is_some_and(|route| !route.is_of_life(life.0, life.1)) {
             self.counters.other_router_id += 1;
         }
-        known.admits(&update.router_id, tick)
+        known.admits(life.0, life.1, tick)
     }
 
     fn change_entry(&mut self, entry: Entry, update: &Update, now: Instant) -> bool {
         let (prefix, link) = (update.prefix, entry.link);
         let feasible = self.is_feasible(update);
         self.counters.infeasible += u64::from(!feasible);
-        if !feasible && entry.selected && entry.router_id == update.router_id {
-            self.request_seqno(prefix, update.router_id, Some(link), now);
+        let source = (update.router_id, update.seqno);
+        if !feasible && entry.selected && entry.is_of_life(&source.0, source.1) {
+            self.request_seqno(prefix, source, Some(link), now);
             return false;
         }
         let starving = self.table.selected(prefix).is_none();
@@ -101,7 +100,7 @@ impl Router {
         }
         let was_selected = entry.selected;
         if starving {
-            self.request_seqno(prefix, update.router_id, Some(link), now);
+            self.request_seqno(prefix, source, Some(link), now);
         }
         was_selected
     }
@@ -110,7 +109,8 @@ impl Router {
         if !self.is_feasible(update) {
             self.counters.infeasible += 1;
             if self.table.selected(update.prefix).is_none() {
-                self.request_seqno(update.prefix, update.router_id, Some(link), now);
+                let source = (update.router_id, update.seqno);
+                self.request_seqno(update.prefix, source, Some(link), now);
             }
             return false;
         }
@@ -227,26 +227,6 @@ impl Router {
             self.announce(prefix);
         }
         self.table.settle(prefix, tick);
-    }
-
-    /// An Update for this node's own prefix. One with its router id and a number it never had is
-    /// forged, and would keep its real announcements from being taken: so it takes a newer one.
-    fn answer_impostor(&mut self, update: &Update, now: Instant) {
-        if update.metric == INFINITE {
-            return; // a neighbour that lost its way here
-        }
-        let is_ahead =
-            update.router_id == self.config.router_id && is_newer(update.seqno, self.seqno);
-        // Further, and those that know the present number would take the next one for an old one.
-        let is_near = update.seqno.wrapping_sub(self.seqno) <= NEAR;
-        let own_key = self.config.router_id.public_key();
-        let is_foreign = update.router_id.public_key() != own_key;
-        self.counters.own_forged += u64::from(is_ahead || is_foreign);
-        if is_ahead && is_near && !self.bump_wanted {
-            self.seqno = update.seqno;
-            self.bump_wanted = true;
-            self.bump_if_due(now);
-        }
     }
 
     pub(super) fn random_prefix(&mut self) -> Prefix {

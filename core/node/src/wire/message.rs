@@ -195,6 +195,14 @@ impl MessagePacket {
 }
 
 impl MessageBody {
+    /// Whether only somebody sends this who has got a packet of ours.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::InitAck { .. } | Self::ChunkAck { .. } | Self::DoneAck { .. } | Self::Read
+        )
+    }
+
     fn flags(&self) -> u16 {
         let reply_flag = |reply: bool| if reply { REPLY } else { 0 };
         match self {
