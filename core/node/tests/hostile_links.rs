@@ -1,77 +1,35 @@
 //! Nodes over real TCP with peers that flood, hang, or are themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
+#[path = "hostile/peer.rs"]
+mod peer;
+
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use threephone_node::wire::control::{Hello, Tlv, Update};
+use bytes::BytesMut;
+use peer::{LONG, announcement, exchange, hello, inbound, start, until};
+use threephone_node::wire::control::Tlv;
 use threephone_node::wire::data::DataPacket;
 use threephone_node::wire::frame::{Decoder, Packet};
 use threephone_node::{
-    Endpoint, Events, Node, NodeConfig, NodeEvent, PeerAddress, PeerKind, PeerState, Prefix,
-    PublicKey, RouterId, SecretKey, SendState, Target, TopicFilter,
+    Endpoint, Events, Node, NodeConfig, NodeEvent, PeerAddress, PeerState, PublicKey, SecretKey,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-/// Nothing here takes that long unless it never comes.
-const LONG: Duration = Duration::from_secs(60);
-
-async fn start(name: u8, listen: &[&str], peers: &[Endpoint]) -> Node {
-    let mut config = NodeConfig::new(SecretKey::from_bytes([name; 32]));
-    config.listen = listen.iter().map(|endpoint| endpoint.parse().unwrap()).collect();
-    config.peers = peers.iter().map(PeerAddress::from).collect();
-    Node::start(config).await.unwrap()
-}
-
-async fn exchange(from: &Node, to: &Node) {
-    let payload = Bytes::from_static(b"hello");
-    let sent = from.send_and_wait(Target::Address(to.address()), b"", payload, LONG).await;
-    assert_eq!(sent, Ok(SendState::Received));
-    assert!(to.receive(TopicFilter::Any, LONG).await.is_some());
-}
 
 async fn wait_for(events: &mut Events, wanted: impl Fn(&NodeEvent) -> bool) {
     let search = async { while !wanted(&events.next().await.expect("the node is open")) {} };
     tokio::time::timeout(LONG, search).await.expect("it happens at all");
 }
 
-async fn inbound(node: &Node) -> usize {
-    node.peers().await.iter().filter(|peer| peer.kind == PeerKind::Inbound).count()
-}
-
-/// Waits until a state is reached that events do not tell.
-async fn until(mut reached: impl AsyncFnMut() -> bool) {
-    let wait = async {
-        while !reached().await {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(LONG, wait).await.expect("it comes to that");
-}
-
 async fn alive(node: &Node) -> usize {
     node.peers().await.iter().filter(|peer| peer.state == PeerState::Alive).count()
-}
-
-fn hello() -> Bytes {
-    let mut out = BytesMut::new();
-    Tlv::Hello(Hello { seqno: 0, interval: 2000 }).encode(&mut out);
-    out.freeze()
 }
 
 /// Reads until the other side hangs up.
 async fn hung_up_on(stream: &mut TcpStream) {
     let read = tokio::time::timeout(LONG, stream.read_to_end(&mut Vec::new())).await;
     let _ = read.expect("the node hangs up"); // a reset is as good an end
-}
-
-fn announcement(key: PublicKey) -> Bytes {
-    let (prefix, router_id) = (Prefix::subnet_of(key.address()), RouterId::new(key, [0; 6]));
-    let mut out = BytesMut::new();
-    Tlv::Update(Update { interval: 30_000, seqno: 0, metric: 0, prefix, router_id })
-        .encode(&mut out);
-    out.freeze()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
