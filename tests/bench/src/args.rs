@@ -1,6 +1,10 @@
 //! The command line.
 
+use std::net::Ipv6Addr;
+
 use clap::{Parser, ValueEnum};
+
+use crate::hostile::attack::Attack;
 
 /// Measures latencies and rates, and fails when one is not what it must be.
 #[derive(Debug, Parser)]
@@ -21,6 +25,18 @@ pub(crate) struct Args {
     /// For how many seconds the idle daemons are watched, once
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) seconds: u32,
+    /// Be a router that others may stop
+    #[arg(long, hide = true)]
+    pub(crate) router: bool,
+    /// Be a hostile peer
+    #[arg(long, hide = true, requires_all = ["at", "address"])]
+    flood: Option<Attack>,
+    /// Of this node
+    #[arg(long, hide = true)]
+    at: Option<String>,
+    /// Which has this address
+    #[arg(long, hide = true)]
+    address: Option<Ipv6Addr>,
 }
 
 /// What can be measured by itself.
@@ -42,11 +58,20 @@ pub(crate) enum Part {
     Drain,
     /// Wake-ups and memory of daemons that have nothing to do; only when it is asked for
     Idle,
+    /// The time without deliveries after a router on the way was stopped
+    Silent,
+    /// What a flooding peer costs others, and the memory it gets
+    Hostile,
     /// Routes that one peer announces
     Routes,
 }
 
 impl Args {
+    /// What this process is to do to whom, when it is a hostile peer.
+    pub(crate) fn attack(&self) -> Option<(Attack, &str, Ipv6Addr)> {
+        Some((self.flood?, self.at.as_deref()?, self.address?))
+    }
+
     /// Whether a part is asked for; without a choice all are that do not take minutes.
     pub(crate) fn takes(&self, part: Part) -> bool {
         (self.only.is_empty() && part != Part::Idle) || self.only.contains(&part)

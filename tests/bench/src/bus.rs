@@ -79,7 +79,7 @@ async fn long(report: &mut Report, from: &Node, to: &Node) -> Result<(), Error> 
 
 /// Sends one message and gives the milliseconds until the other side has it. Returns once the
 /// sender knows that too, so that the next one finds both at rest.
-async fn one(from: &Node, to: &Node, length: usize) -> Result<f64, Error> {
+pub(crate) async fn one(from: &Node, to: &Node, length: usize) -> Result<f64, Error> {
     let payload = Bytes::from(vec![0x5a; length]);
     let filter = TopicFilter::Is(Bytes::from_static(TOPIC));
     let begun = Instant::now();
@@ -96,7 +96,8 @@ async fn one(from: &Node, to: &Node, length: usize) -> Result<f64, Error> {
     }
 }
 
-async fn node(peers: &[Endpoint]) -> Result<Node, Error> {
+/// A node that listens.
+pub(crate) async fn node(peers: &[Endpoint]) -> Result<Node, Error> {
     let mut config = NodeConfig::new(SecretKey::generate()?);
     config.listen = vec!["tcp://127.0.0.1:0".parse()?];
     config.peers = peers.iter().map(Into::into).collect();

@@ -1,5 +1,7 @@
 //! Every figure that is measured, with what it must be.
 
+use crate::hostile::attack::Attack;
+
 /// What a figure must be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Must {
@@ -111,6 +113,11 @@ pub(crate) const DRAIN_SYNCS_SENDER: Figure =
 /// Syncs of the receiver meanwhile.
 pub(crate) const DRAIN_SYNCS_RECEIVER: Figure =
     figure("syncs while 10,000 lines drain", "3Phone, receiver", "", Must::Nothing);
+const SILENCE: &str = "router stopped by SIGSTOP, time without deliveries";
+/// In a diamond of four nodes.
+pub(crate) const SILENT: Figure = figure(SILENCE, OURS_HTTP, "s", Must::AtMost(3.0));
+/// The same of stock daemons.
+pub(crate) const SILENT_STOCK: Figure = figure(SILENCE, STOCK, "s", Must::Nothing);
 const WAKE_UPS: &str = "idle with one peer, wake-ups of all threads";
 const MEMORY: &str = "idle with one peer, memory resident";
 /// `up` without options, all services open.
@@ -138,3 +145,30 @@ pub(crate) const ROUTES_AGAIN: Figure =
 pub(crate) const ROUTES_MEMORY: Figure = figure(ROUTES, OURS, "MiB", Must::AtMost(40.0));
 /// The same per route, as allocated.
 pub(crate) const ROUTES_BYTES: Figure = figure(ROUTES, OURS, "bytes a route", Must::Nothing);
+
+const fn attack_name(attack: Attack) -> &'static str {
+    match attack {
+        Attack::Hello => "a peer floods Hellos",
+        Attack::Ihu => "a peer floods IHUs",
+        Attack::Update => "a peer floods Updates of new routes",
+        Attack::Flapping => "a peer floods Updates of routes that come and go",
+        Attack::RouteRequest => "a peer floods Route Requests",
+        Attack::Wildcard => "a peer floods requests for the whole table",
+        Attack::SeqnoRequest => "a peer floods Seqno Requests",
+        Attack::Data => "a peer floods packets for made-up nodes",
+        Attack::Sources => "a peer floods packets from made-up nodes",
+        Attack::Deaf => "a peer floods and reads nothing",
+        Attack::Connections => "somebody connects without end",
+        Attack::Drip => "400 connections bring one byte a second",
+    }
+}
+
+/// The time of others' messages meanwhile, by what they take without.
+pub(crate) const fn hostile_latency(attack: Attack) -> Figure {
+    figure(attack_name(attack), "3Phone, another peer's messages", "x usual", Must::AtMost(2.0))
+}
+
+/// What the node gives to it.
+pub(crate) const fn hostile_memory(attack: Attack) -> Figure {
+    figure(attack_name(attack), "3Phone, memory", "MiB", Must::AtMost(64.0))
+}

@@ -88,13 +88,13 @@ fn one(from: ApiClient, (to, address): (ApiClient, Ipv6Addr)) -> Result<f64, Err
 }
 
 /// A node of ours with its HTTP API.
-struct Host {
+pub(crate) struct Host {
     node: Arc<Node>,
     servers: Servers,
 }
 
 impl Host {
-    async fn start(listen: &str, peers: Vec<PeerAddress>) -> Result<Self, Error> {
+    pub(crate) async fn start(listen: &str, peers: Vec<PeerAddress>) -> Result<Self, Error> {
         let mut config = NodeConfig::new(SecretKey::generate()?);
         config.listen = vec![listen.parse()?];
         config.peers = peers;
@@ -105,11 +105,15 @@ impl Host {
         Ok(Self { node, servers })
     }
 
-    fn api(&self) -> Result<ApiClient, Error> {
+    pub(crate) fn address(&self) -> Ipv6Addr {
+        self.node.address()
+    }
+
+    pub(crate) fn api(&self) -> Result<ApiClient, Error> {
         Ok(ApiClient::new(self.servers.addresses().http.ok_or("it was asked for")?))
     }
 
-    async fn close(self) {
+    pub(crate) async fn close(self) {
         self.servers.close().await;
         self.node.close().await;
     }

@@ -8,12 +8,14 @@ mod args;
 mod bus;
 mod chat;
 mod figure;
+mod hostile;
 mod http;
 mod idle;
 mod messages;
 mod phone;
 mod report;
 mod routes;
+mod silent;
 mod slow;
 mod stock;
 
@@ -34,6 +36,18 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some((attack, at, address)) = args.attack() {
+        return match hostile::attack::run(attack, at, address) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
+    if args.router {
+        return match silent::be_router().await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let mut report = Report::default();
     if let Err(error) = measure(&args, &mut report).await {
         progress(&format!("failed: {error}"));
@@ -55,13 +69,18 @@ async fn measure(args: &Args, report: &mut Report) -> Result<(), Error> {
         progress("this is a debug build: the figures say nothing, run it with --release");
     }
     let stock = stock::is_there();
-    if !stock && (args.takes(Part::Bus) || args.takes(Part::Http)) {
+    let compared = [Part::Bus, Part::Http, Part::Silent];
+    if !stock && compared.into_iter().any(|part| args.takes(part)) {
         progress("MYCELIUM_BIN names no stock daemon: only our own nodes are measured");
     }
     if args.takes(Part::Idle) {
         progress(&format!("idle daemons, {} s", args.seconds));
         let watched = std::time::Duration::from_secs(args.seconds.into());
         tokio::task::block_in_place(|| idle::measure(report, watched))?;
+    }
+    if args.takes(Part::Silent) {
+        progress("a silent next hop, all runs at once");
+        silent::measure(report, args.runs).await?;
     }
     for run in 1..=args.runs {
         if args.takes(Part::Bus) {
@@ -92,6 +111,10 @@ async fn measure(args: &Args, report: &mut Report) -> Result<(), Error> {
         if args.takes(Part::Routes) {
             progress(&format!("run {run} of {}: 100,000 routes", args.runs));
             tokio::task::block_in_place(|| routes::measure(report))?;
+        }
+        if args.takes(Part::Hostile) {
+            progress(&format!("run {run} of {}: a peer that floods", args.runs));
+            hostile::measure(report).await?;
         }
         if args.takes(Part::Chat) {
             progress(&format!("run {run} of {}: chat, one line at a time", args.runs));

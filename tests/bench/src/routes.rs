@@ -42,6 +42,11 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// Bytes allocated and not given back.
+pub(crate) fn allocated() -> usize {
+    ALLOCATED.load(Ordering::Relaxed)
+}
+
 /// One run: a new engine, all routes new, and all of them once more.
 pub(crate) fn measure(report: &mut Report) -> Result<(), Error> {
     let stream = announcements();
