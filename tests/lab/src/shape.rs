@@ -1,6 +1,7 @@
 //! The shapes of networks.
 
 use rand_core::Rng;
+use threephone_node::limits::Limits;
 
 use crate::cable::Wire;
 use crate::node::Kind;
@@ -27,7 +28,19 @@ pub enum Shape {
 impl World {
     /// Adds a network of nodes and its cables.
     pub fn build(&mut self, shape: Shape, kinds: &[Kind], wire: Wire) -> Vec<NodeId> {
-        let nodes: Vec<NodeId> = kinds.iter().map(|kind| self.add(*kind)).collect();
+        self.build_limited(shape, kinds, wire, &Limits::default())
+    }
+
+    /// As [`World::build`], with bounds of their own for the nodes.
+    pub fn build_limited(
+        &mut self,
+        shape: Shape,
+        kinds: &[Kind],
+        wire: Wire,
+        limits: &Limits,
+    ) -> Vec<NodeId> {
+        let add = |kind: &Kind| self.add_limited(*kind, limits.clone());
+        let nodes: Vec<NodeId> = kinds.iter().map(add).collect();
         for (a, b) in self.joints(shape, nodes.len()) {
             self.connect(nodes[a], nodes[b], wire);
         }
