@@ -10,5 +10,6 @@ mod daemon;
 mod demo;
 mod home;
 mod mail;
+mod secrecy;
 mod support;
 mod usage;

@@ -129,9 +129,17 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn start(person: &Person, options: &[&str]) -> Self {
+        Self::run(person, person.command(&["up", "--no-discovery"]).args(options))
+    }
+
+    /// One that logs everything that any of its parts has to say.
+    pub(crate) fn start_tracing(person: &Person, options: &[&str]) -> Self {
         let mut command = person.command(&["up", "--no-discovery"]);
-        let mut child =
-            command.args(options).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::run(person, command.args(options).env("THREEPHONE_LOG", "trace"))
+    }
+
+    fn run(person: &Person, command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = child.stderr.take().unwrap();
         let log = std::thread::spawn(move || {
             let mut log = Vec::new();
