@@ -59,8 +59,10 @@ impl ApiClient {
         let path =
             format!("/api/v1/messages?peek=false&timeout={}&topic={topic}", timeout.as_secs());
         let (status, answer) = self.request("GET", &path, None)?;
-        if status == 204 {
-            return Ok(None);
+        match status {
+            200 => {}
+            204 => return Ok(None),
+            _ => return Err(std::io::Error::other(format!("{status}: {answer}"))),
         }
         let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
         let payload = BASE64.decode(text("payload").as_bytes()).map_err(std::io::Error::other)?;
