@@ -1,75 +1,23 @@
 //! The message bus for the other languages.
 //!
-//! The one idea: a call that is cancelled at the very moment it is done loses its result between
-//! Rust and the other language, and a message that was taken from the node exists nowhere else. So
-//! a message stays in its slot, and the next call gets it again, until a call names its id.
+//! The one idea: a message that is received stays in its slot, and the next call gets it again, until
+//! a call names its id; so a cancelled call loses none.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
-use std::time::{Duration, Instant};
+mod model;
+mod slot;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use threephone::address::Target;
 use threephone::node;
-use tokio::sync::Mutex;
 
+pub use self::model::{BusAnswer, BusMessage, SendProgress, SendState, TopicPolicy, TopicRule};
+pub(crate) use self::slot::Slots;
 use crate::cancel::token;
 use crate::convert::parse;
 use crate::phone::Inner;
 use crate::{CancelHandle, PhoneError};
-
-/// How far an outgoing message has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
-pub enum SendState {
-    /// Waiting for a route, or under way.
-    Pending,
-    /// The other node has all of it.
-    Received,
-    /// An application there has taken it.
-    Read,
-    /// Given up by the sender or refused by the receiver, or long forgotten.
-    Aborted,
-}
-
-impl From<node::SendState> for SendState {
-    fn from(state: node::SendState) -> Self {
-        match state {
-            node::SendState::Pending => Self::Pending,
-            node::SendState::Received => Self::Received,
-            node::SendState::Read => Self::Read,
-            node::SendState::Aborted => Self::Aborted,
-        }
-    }
-}
-
-/// A message from another node.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
-pub struct BusMessage {
-    /// The sender's name for it.
-    pub id: String,
-    /// At most 255 bytes; empty when the sender gave none.
-    pub topic: Vec<u8>,
-    /// The overlay address it came from.
-    pub source: String,
-    /// The sender's node key, 64 hexadecimal digits.
-    pub source_public_key: String,
-    /// What was sent; may be empty.
-    pub payload: Vec<u8>,
-    /// Whether it answers a message of ours.
-    pub reply: bool,
-}
-
-impl From<node::ReceivedMessage> for BusMessage {
-    fn from(message: node::ReceivedMessage) -> Self {
-        Self {
-            id: message.id.to_string(),
-            topic: message.topic.into(),
-            source: message.source.to_string(),
-            source_public_key: message.source_key.to_string(),
-            payload: message.payload.into(),
-            reply: message.reply,
-        }
-    }
-}
 
 /// Sends and takes messages of any bytes, of none to 16 MiB, on every topic but the product's own.
 #[derive(uniffi::Object)]
@@ -101,6 +49,64 @@ impl Bus {
         let bus = self.bus.clone();
         let id = self.inner.run(async move { bus.send(to, &topic, payload.into()).await }).await?;
         Ok(id.to_string())
+    }
+
+    /// Sends a message and waits at most `timeout` for the other application's reply, which goes to
+    /// nobody else. The message itself is tried on for five minutes, and a reply that comes later is
+    /// a message like others. A call that is cancelled as the reply comes loses it; ask again then.
+    ///
+    /// # Errors
+    /// As [`Bus::send`]; `Cancelled`.
+    #[uniffi::method(default(cancel = None))]
+    pub async fn send_for_reply(
+        &self,
+        to: String,
+        topic: Vec<u8>,
+        payload: Vec<u8>,
+        timeout: Duration,
+        cancel: Option<Arc<CancelHandle>>,
+    ) -> Result<BusAnswer, PhoneError> {
+        let to: Target = parse("to", &to)?;
+        let bus = self.bus.clone();
+        let ask = async move { bus.send_for_reply(to, &topic, payload.into(), timeout).await };
+        let (id, reply) = self.inner.run_until(token(cancel), ask).await?;
+        Ok(BusAnswer { id: id.to_string(), reply: reply.map(Into::into) })
+    }
+
+    /// Answers the message `id` that came from `to`, where somebody may be waiting for it.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for what is no address or no id; `TooLarge`; `Busy`, also while another
+    /// answer to it is on its way; `Closed`.
+    pub async fn reply(&self, to: String, id: String, payload: Vec<u8>) -> Result<(), PhoneError> {
+        let (to, id): (Target, _) = (parse("to", &to)?, message_id(&id)?);
+        let bus = self.bus.clone();
+        self.inner.run(async move { bus.reply(to, id, payload.into()).await }).await
+    }
+
+    /// How far an outgoing message is, at once; none when it is forgotten or never was.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for what is no id; `Closed`.
+    pub async fn progress(&self, id: String) -> Result<Option<SendProgress>, PhoneError> {
+        let id = message_id(&id)?;
+        let bus = self.bus.clone();
+        let info = async move { Ok::<_, PhoneError>(bus.info(id).await) };
+        Ok(self.inner.run(info).await?.map(Into::into))
+    }
+
+    /// Gives an outgoing message up and tells its receiver so; one that has ended stays as it is.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for what is no id; `Closed`.
+    pub async fn give_up(&self, id: String) -> Result<(), PhoneError> {
+        let id = message_id(&id)?;
+        let bus = self.bus.clone();
+        let give_up = async move {
+            bus.cancel(id).await;
+            Ok::<_, PhoneError>(())
+        };
+        self.inner.run(give_up).await
     }
 
     /// Waits at most `timeout` for the receipt of a message; gives how far it is then.
@@ -153,6 +159,50 @@ impl Bus {
         }
         Ok(message)
     }
+
+    /// As [`Bus::receive`], but the message stays in the node for the next reader, and this call
+    /// gives it again. One that `receive` gave already is no longer there. Its sender hears that it
+    /// was read all the same.
+    ///
+    /// # Errors
+    /// As [`Bus::receive`].
+    #[uniffi::method(default(cancel = None))]
+    pub async fn peek(
+        &self,
+        topic: Option<Vec<u8>>,
+        timeout: Duration,
+        cancel: Option<Arc<CancelHandle>>,
+    ) -> Result<Option<BusMessage>, PhoneError> {
+        let bus = self.bus.clone();
+        let peek = async move { bus.peek(topic.as_deref(), timeout).await };
+        let message = self.inner.run_until(token(cancel), peek).await?;
+        if message.is_none() && self.inner.is_closing() {
+            return Err(PhoneError::Closed);
+        }
+        Ok(message.map(Into::into))
+    }
+
+    /// Who may send on which topic.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub async fn topic_policy(&self) -> Result<TopicPolicy, PhoneError> {
+        let bus = self.bus.clone();
+        let policy = async move { Ok::<_, PhoneError>(bus.topic_policy().await) };
+        Ok(self.inner.run(policy).await?.into())
+    }
+
+    /// Changes who may send on which topic, for messages that begin from now on; the next start of
+    /// the phone begins with what its options say.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for what is no prefix, and for a rule about the product's own topic;
+    /// `Closed`.
+    pub async fn set_topic_policy(&self, policy: TopicPolicy) -> Result<(), PhoneError> {
+        let policy = policy.try_into()?;
+        let bus = self.bus.clone();
+        self.inner.run(async move { bus.set_topic_policy(policy).await }).await
+    }
 }
 
 fn message_id(text: &str) -> Result<node::MessageId, PhoneError> {
@@ -162,115 +212,9 @@ fn message_id(text: &str) -> Result<node::MessageId, PhoneError> {
         .ok_or_else(|| PhoneError::invalid("id", "the id of a message has 16 hexadecimal digits"))
 }
 
-/// One slot for each filter that somebody receives with.
-#[derive(Default)]
-pub(crate) struct Slots(SyncMutex<HashMap<Option<Vec<u8>>, Slot>>);
-
-impl Slots {
-    fn slot(&self, topic: Option<&[u8]>) -> Slot {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.retain(|_, slot| slot.is_used());
-        slots.entry(topic.map(<[u8]>::to_vec)).or_default().clone()
-    }
-}
-
-/// The message that was handed out last, and the turn of whoever receives.
-#[derive(Clone, Default)]
-struct Slot(Arc<Mutex<Option<BusMessage>>>);
-
-impl Slot {
-    fn is_used(&self) -> bool {
-        Arc::strong_count(&self.0) > 1 || self.0.try_lock().map_or(true, |held| held.is_some())
-    }
-
-    async fn next<M, E, F>(
-        &self,
-        after: Option<String>,
-        timeout: Duration,
-        take: impl FnOnce(Duration) -> F,
-    ) -> Result<Option<BusMessage>, E>
-    where
-        F: Future<Output = Result<Option<M>, E>>,
-        BusMessage: From<M>,
-    {
-        let begun = Instant::now();
-        // Not before the call ahead has ended: what it took and lost is in the slot then.
-        let Ok(mut held) = tokio::time::timeout(timeout, self.0.lock()).await else {
-            return Ok(None);
-        };
-        if held.as_ref().is_some_and(|message| Some(&message.id) == after.as_ref()) {
-            *held = None;
-        }
-        if held.is_none() {
-            // Nothing is awaited between the taking and the keeping, so no cancel falls between.
-            *held = take(timeout.saturating_sub(begun.elapsed())).await?.map(Into::into);
-        }
-        Ok(held.clone())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-    use std::future::{pending, ready};
-
     use super::*;
-
-    const LONG: Duration = Duration::from_secs(600);
-
-    fn message(id: &str) -> BusMessage {
-        BusMessage {
-            id: id.into(),
-            topic: Vec::new(),
-            source: "400::1".into(),
-            source_public_key: String::new(),
-            payload: Vec::new(),
-            reply: false,
-        }
-    }
-
-    async fn next(slot: &Slot, after: Option<&str>, ready_id: &str) -> Option<String> {
-        let taken: Result<_, Infallible> = Ok(Some(message(ready_id)));
-        let next = slot.next(after.map(Into::into), LONG, |_| ready(taken)).await.unwrap();
-        next.map(|message| message.id)
-    }
-
-    #[tokio::test]
-    async fn a_message_is_given_again_until_a_call_names_it() {
-        let slot = Slot::default();
-        assert_eq!(next(&slot, None, "1").await.unwrap(), "1");
-        assert_eq!(next(&slot, None, "2").await.unwrap(), "1");
-        assert_eq!(next(&slot, Some("0"), "2").await.unwrap(), "1");
-        assert_eq!(next(&slot, Some("1"), "2").await.unwrap(), "2");
-    }
-
-    #[tokio::test]
-    async fn a_call_behind_a_cancelled_one_gets_its_turn() {
-        let slot = Slot::default();
-        let ahead = tokio::spawn({
-            let slot = slot.clone();
-            async move {
-                let never = |_| pending::<Result<Option<BusMessage>, Infallible>>();
-                slot.next(None, LONG, never).await
-            }
-        });
-        tokio::task::yield_now().await;
-        let behind = tokio::spawn({
-            let slot = slot.clone();
-            async move { next(&slot, None, "1").await }
-        });
-        tokio::task::yield_now().await;
-        ahead.abort();
-        assert_eq!(behind.await.unwrap().unwrap(), "1");
-    }
-
-    #[tokio::test]
-    async fn waiting_for_ones_turn_counts_as_waiting() {
-        let slot = Slot::default();
-        let _ahead = slot.0.clone().lock_owned().await;
-        let never = |_| pending::<Result<Option<BusMessage>, Infallible>>();
-        assert_eq!(slot.next(None, Duration::ZERO, never).await, Ok(None));
-    }
 
     #[test]
     fn an_id_reads_as_it_is_written() {
@@ -279,18 +223,5 @@ mod tests {
         for text in ["", "0", "+00102030405feff", "000102030405fefg", "000102030405feff0"] {
             assert!(message_id(text).is_err(), "{text}");
         }
-    }
-
-    #[tokio::test]
-    async fn slots_without_a_message_are_given_up() {
-        let slots = Slots::default();
-        let kept = slots.slot(Some(b"kept"));
-        next(&kept, None, "1").await;
-        drop(kept);
-        drop(slots.slot(Some(b"empty")));
-        drop(slots.slot(None));
-        let topics = slots.0.lock().unwrap();
-        assert!(topics.contains_key(&Some(b"kept".to_vec())));
-        assert!(!topics.contains_key(&Some(b"empty".to_vec())));
     }
 }

@@ -9,10 +9,12 @@ mod error;
 mod event;
 mod mail;
 mod messaging;
+mod metrics;
 mod model;
+mod node;
 mod phone;
 
-pub use bus::{Bus, BusMessage, SendState};
+pub use bus::{Bus, BusAnswer, BusMessage, SendProgress, SendState, TopicPolicy, TopicRule};
 pub use cancel::CancelHandle;
 pub use error::{ListenerError, PhoneError};
 pub use event::{Event, EventBatch, EventListener, Events, RefusalKind};
@@ -21,10 +23,15 @@ pub use mail::{
     MailView, Mailbox, Progress, ProgressListener, RecipientState, RecipientView,
 };
 pub use messaging::{ChatView, LineQuery, LineState, LineView, Messaging};
+pub use metrics::{
+    AddressCount, CauseUse, DropCount, DropKind, Ledger, Metrics, PacketStatistics, PeerUse, Use,
+    WakeCause,
+};
 pub use model::{
     InitReport, KeySource, Network, OutboxCounts, PeerKind, PeerState, PeerView, PhoneOptions,
-    PowerMode, Status,
+    Status,
 };
+pub use node::{NodeOptions, PowerMode, PowerPolicy, PrivateNetwork, Tun};
 pub use phone::{Phone, init_profile};
 
 uniffi::setup_scaffolding!();

@@ -2,8 +2,8 @@
 
 use zeroize::Zeroizing;
 
-use crate::PhoneError;
-use crate::convert::{count, parse_all};
+use crate::convert::count;
+use crate::{NodeOptions, PhoneError};
 
 /// What opens the profile's database.
 #[derive(Clone, uniffi::Enum)]
@@ -40,18 +40,14 @@ impl TryFrom<KeySource> for threephone::KeySource {
 }
 
 /// Whether the phone takes part in the network.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
+#[derive(Debug, Clone, uniffi::Enum)]
 pub enum Network {
     /// No node: reading and queueing only.
     Offline,
     /// With its node.
     Online {
-        /// Where it accepts links, such as `tcp://0.0.0.0:9651`; port 0 lets the system choose.
-        listen: Vec<String>,
-        /// Whom it dials for as long as it runs, beside the remembered peers.
-        peers: Vec<String>,
-        /// Whether it looks for peers on the local network.
-        discovery: bool,
+        /// How it takes part.
+        options: NodeOptions,
     },
 }
 
@@ -61,12 +57,7 @@ impl TryFrom<Network> for threephone::Network {
     fn try_from(network: Network) -> Result<Self, PhoneError> {
         Ok(match network {
             Network::Offline => Self::Offline,
-            Network::Online { listen, peers, discovery } => Self::Online(threephone::NodeOptions {
-                listen: parse_all("listen", &listen)?,
-                peers: parse_all("peers", &peers)?,
-                discovery,
-                ..threephone::NodeOptions::default()
-            }),
+            Network::Online { options } => Self::Online(options.try_into()?),
         })
     }
 }
@@ -179,27 +170,6 @@ pub enum PeerKind {
     Public,
 }
 
-/// How much the node does on its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
-pub enum PowerMode {
-    /// All peers are connected.
-    Active,
-    /// One peer is kept, and nothing is done between the beats of the protocol.
-    Idle,
-    /// All links are closed and no timer runs; any other mode brings them back at once.
-    Suspended,
-}
-
-impl From<PowerMode> for threephone::node::PowerMode {
-    fn from(mode: PowerMode) -> Self {
-        match mode {
-            PowerMode::Active => Self::Active,
-            PowerMode::Idle => Self::Idle,
-            PowerMode::Suspended => Self::Suspended,
-        }
-    }
-}
-
 /// What a peer's link is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum PeerState {
@@ -271,19 +241,6 @@ mod tests {
         }
         let source = KeySource::Bytes { bytes: vec![1; 32] };
         assert!(threephone::KeySource::try_from(source).is_ok());
-    }
-
-    #[test]
-    fn an_endpoint_that_is_none_names_its_argument() {
-        let network = Network::Online {
-            listen: vec!["tcp://127.0.0.1:0".into()],
-            peers: vec!["somewhere".into()],
-            discovery: false,
-        };
-        match threephone::Network::try_from(network) {
-            Err(PhoneError::InvalidArgument { argument, .. }) => assert_eq!(argument, "peers"),
-            other => panic!("{other:?}"),
-        }
     }
 
     #[test]

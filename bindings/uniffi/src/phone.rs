@@ -9,8 +9,8 @@ use crate::bus::Slots;
 use crate::convert::parse;
 use crate::event::Listening;
 use crate::{
-    Bus, Events, InitReport, KeySource, Mail, Messaging, PeerView, PhoneError, PhoneOptions,
-    PowerMode, Status, cancel,
+    Bus, Events, InitReport, KeySource, Ledger, Mail, Messaging, Metrics, PacketStatistics,
+    PeerView, PhoneError, PhoneOptions, PowerMode, PowerPolicy, Status, cancel,
 };
 
 /// Makes a profile in the folder `home`: the folder itself, its keys and its database. A node key
@@ -157,14 +157,41 @@ impl Phone {
         self.with(move |inner| async move { inner.phone.remove_peer(endpoint).await }).await
     }
 
-    /// Sets how much the node does on its own: for example idle in the background, and suspended
-    /// while the system lets nothing run.
+    /// Sets how much the node does on its own, until it is set anew or the phone is shut down; gives
+    /// the mode it is in then. For example idle in the background, and suspended while the system
+    /// lets nothing run.
     ///
     /// # Errors
     /// `Offline` when the phone was opened without its node; `Closed`.
-    pub async fn set_power(&self, mode: PowerMode) -> Result<(), PhoneError> {
-        let mode = threephone::node::PowerMode::from(mode);
-        self.with(move |inner| async move { inner.phone.set_power(mode).await.map(drop) }).await
+    pub async fn set_power(&self, policy: PowerPolicy) -> Result<PowerMode, PhoneError> {
+        let policy = threephone::node::PowerPolicy::from(policy);
+        let mode = self.with(move |inner| async move { inner.phone.set_power(policy).await });
+        Ok(mode.await?.into())
+    }
+
+    /// What the node counts: figures only, for a page of statistics.
+    ///
+    /// # Errors
+    /// `Offline` when the phone was opened without its node; `Closed`.
+    pub async fn metrics(&self) -> Result<Metrics, PhoneError> {
+        Ok((&self.with(|inner| async move { inner.phone.metrics().await }).await?).into())
+    }
+
+    /// What the node has cost since it was started: wake-ups, processor time, bytes.
+    ///
+    /// # Errors
+    /// `Offline` when the phone was opened without its node; `Closed`.
+    pub async fn ledger(&self) -> Result<Ledger, PhoneError> {
+        Ok(self.with(|inner| async move { inner.phone.ledger().await }).await?.into())
+    }
+
+    /// Data packets that the node sent, received or forwarded, by overlay address.
+    ///
+    /// # Errors
+    /// `Offline` when the phone was opened without its node; `Closed`.
+    pub async fn packet_statistics(&self) -> Result<PacketStatistics, PhoneError> {
+        let ask = |inner: Arc<Inner>| async move { inner.phone.packet_statistics() };
+        Ok(self.with(ask).await?.into())
     }
 
     /// To be called when the system says that the network is another one, or that it is awake

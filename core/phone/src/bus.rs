@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use threephone_address::{Target, same_subnet};
-use threephone_node::{MessageId, Node, OutgoingMessage, ReceivedMessage, SendState, TopicFilter};
+use threephone_node::{
+    MessageId, MessageInfo, Node, OutgoingMessage, ReceivedMessage, SendState, TopicFilter,
+    TopicPolicy,
+};
 
 use crate::{PhoneError, TOPIC};
 
@@ -71,6 +74,34 @@ impl Bus {
     /// Waits at most `timeout` for the receipt of a message; gives how far it is then.
     pub async fn wait(&self, id: MessageId, timeout: Duration) -> SendState {
         self.node.wait(id, timeout).await
+    }
+
+    /// How far an outgoing message is; none when it is forgotten or never was.
+    pub async fn info(&self, id: MessageId) -> Option<MessageInfo> {
+        self.node.message_info(id).await
+    }
+
+    /// Gives an outgoing message up and tells its receiver so; one that has ended stays as it is.
+    pub async fn cancel(&self, id: MessageId) {
+        self.node.cancel(id).await;
+    }
+
+    /// Who may send on which topic.
+    pub async fn topic_policy(&self) -> TopicPolicy {
+        self.node.topic_policy().await
+    }
+
+    /// Changes who may send on which topic, for messages that begin from now on and until the node
+    /// stops. The product's own topic stays open.
+    ///
+    /// # Errors
+    /// [`PhoneError::ReservedTopic`] for a rule about that one.
+    pub async fn set_topic_policy(&self, policy: TopicPolicy) -> Result<(), PhoneError> {
+        if policy.topics.contains_key(TOPIC.as_bytes()) {
+            return Err(PhoneError::ReservedTopic(TOPIC.into()));
+        }
+        self.node.set_topic_policy(policy).await;
+        Ok(())
     }
 
     /// Takes the oldest message, of `topic` if one is given, waiting at most `timeout` for it.

@@ -51,7 +51,7 @@ pub use init::InitReport;
 pub use key::KeySource;
 pub use link::TOPIC;
 pub use lock::{Holder, Purpose};
-pub use model::{Event, Network, NodeOptions, Peer, PhoneOptions, Status};
+pub use model::{Event, Network, NodeOptions, Peer, PhoneOptions, Status, Tun};
 pub use phone::Phone;
 
 pub use threephone_address as address;

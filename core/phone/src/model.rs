@@ -1,6 +1,9 @@
 //! Plain values that go in and out of the phone.
 
 use std::net::Ipv6Addr;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use threephone_address::PublicKey;
@@ -27,7 +30,7 @@ pub struct PhoneOptions {
 }
 
 /// Whether the phone takes part in the network.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Network {
     /// No node: reading and queueing only.
     Offline,
@@ -36,7 +39,7 @@ pub enum Network {
 }
 
 /// How the phone's node takes part; the default listens nowhere and dials remembered peers only.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct NodeOptions {
     /// Where it accepts links; port 0 lets the system choose.
     pub listen: Vec<Endpoint>,
@@ -44,9 +47,9 @@ pub struct NodeOptions {
     pub peers: Vec<PeerAddress>,
     /// Whether it looks for peers on the local network.
     pub discovery: bool,
-    /// Name of the TUN device that brings IP traffic of this host into the overlay. None by default,
-    /// which needs no privilege.
-    pub tun: Option<String>,
+    /// The device that brings IP traffic of this host into the overlay. None by default, which
+    /// needs no privilege.
+    pub tun: Tun,
     /// Whether it connects to entry peers of the public network; what is said here is remembered in
     /// the profile for later starts, which say nothing.
     pub public_peers: Option<bool>,
@@ -57,6 +60,22 @@ pub struct NodeOptions {
     pub private_network: Option<PrivateNetwork>,
     /// Who may send messages on which topic. The product's own is open unless it has a rule.
     pub topic_policy: TopicPolicy,
+}
+
+/// Where IP packets of this host come from and go to.
+#[derive(Debug, Clone, Default)]
+pub enum Tun {
+    /// Nowhere.
+    #[default]
+    None,
+    /// A device of this name, made if there is none. Linux only, and privileged.
+    Named(String),
+    /// A device that somebody else has opened and configured with the node's address and an MTU of
+    /// [`MTU`](threephone_node::tun::MTU): Android's `VpnService`, a packet tunnel of iOS. The node
+    /// keeps a descriptor of its own, so that opening may be tried again; the device is given up once
+    /// the phone is closed and these options are dropped.
+    #[cfg(unix)]
+    Fd(Arc<OwnedFd>),
 }
 
 /// The phone at a glance.

@@ -8,7 +8,7 @@ use threephone_delivery::{Delivery, DeliveryConfig, DeliveryEvent, Link};
 use threephone_identity::{self as identity, Me, Profile};
 use threephone_mail::Mail;
 use threephone_messaging::Messaging;
-use threephone_node::{Events, Node, NodeConfig, NodeEvent, SecretKey, Tun};
+use threephone_node::{Events, Node, NodeConfig, NodeError, NodeEvent, SecretKey, TunError};
 use threephone_store::{Room, Store, StoreKey, StoreOptions};
 use tokio::task::JoinHandle;
 
@@ -16,7 +16,7 @@ use crate::event::EventLog;
 use crate::key::open_store_key;
 use crate::link::NodeLink;
 use crate::lock::HomeLock;
-use crate::model::{Event, Network, NodeOptions, PhoneOptions};
+use crate::model::{Event, Network, NodeOptions, PhoneOptions, Tun};
 use crate::{Home, PhoneError, node_key, peer};
 
 /// Everything that an open phone consists of.
@@ -157,7 +157,7 @@ async fn start_node(
         false => Vec::new(),
     };
     let discovery = discovery.then_some(threephone_node::discovery::PORT);
-    let tun = tun.map_or(Tun::None, Tun::Named);
+    let tun = device(tun)?;
     let config = NodeConfig {
         listen,
         peers,
@@ -170,6 +170,18 @@ async fn start_node(
         ..NodeConfig::new(secret)
     };
     Ok(Some(Arc::new(Node::start(config).await?)))
+}
+
+fn device(tun: Tun) -> Result<threephone_node::Tun, PhoneError> {
+    Ok(match tun {
+        Tun::None => threephone_node::Tun::None,
+        Tun::Named(name) => threephone_node::Tun::Named(name),
+        #[cfg(unix)]
+        Tun::Fd(device) => threephone_node::Tun::Fd(device.try_clone().map_err(|error| {
+            let (name, step) = ("passed descriptor".to_owned(), "duplicating it");
+            NodeError::Tun(TunError::Setup { name, step, error })
+        })?),
+    })
 }
 
 /// Tells the phone's readers what happens on the network, until the node is closed.

@@ -9,7 +9,9 @@ use threephone_delivery::Delivery;
 use threephone_mail::Mail;
 use threephone_messaging::Messaging;
 use threephone_node::ledger::Ledger;
-use threephone_node::{Node, NodeError, NodeMetrics, PeerAddress, PowerMode, PowerPolicy, Prefix};
+use threephone_node::{
+    Node, NodeError, NodeMetrics, PacketStatistics, PeerAddress, PowerMode, PowerPolicy, Prefix,
+};
 use threephone_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -152,6 +154,14 @@ impl Phone {
     /// [`PhoneError::Offline`] without a node.
     pub async fn metrics(&self) -> Result<NodeMetrics, PhoneError> {
         Ok(self.node()?.metrics().await)
+    }
+
+    /// Data packets that the node sent, received or forwarded, by overlay address.
+    ///
+    /// # Errors
+    /// [`PhoneError::Offline`] without a node.
+    pub fn packet_statistics(&self) -> Result<PacketStatistics, PhoneError> {
+        Ok(self.node()?.packet_statistics())
     }
 
     /// Remembered peers, and those in the node's table.

@@ -5,7 +5,7 @@ mod api;
 use std::sync::Arc;
 
 use threephone::node::{PrivateNetwork, TopicPolicy};
-use threephone::{Network, NodeOptions, Phone, PhoneOptions, Purpose};
+use threephone::{Network, NodeOptions, Phone, PhoneOptions, Purpose, Tun};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +54,7 @@ async fn open(context: &Context, options: &Up) -> Result<Phone, CliError> {
         listen: options.listen.clone(),
         peers: options.peer.clone(),
         discovery: !options.no_discovery,
-        tun: options.tun.clone(),
+        tun: options.tun.clone().map_or(Tun::None, Tun::Named),
         public_peers: match (options.public_peers, options.no_public_peers) {
             (true, _) => Some(true),
             (_, true) => Some(false),

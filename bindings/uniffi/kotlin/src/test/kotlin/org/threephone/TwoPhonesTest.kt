@@ -63,7 +63,7 @@ class TwoPhonesTest {
         Phone.open(PhoneOptions(home(name), key, network)).also { opened.add(it) }
 
     private suspend fun online(name: String, listen: List<String>, peers: List<String>): Phone =
-        open(name, Network.Online(listen, peers, false))
+        open(name, Network.Online(NodeOptions(listen = listen, peers = peers)))
 
     private inner class Pair(val ann: Phone, var ben: Phone, val port: String) {
         suspend fun meet() {
@@ -179,6 +179,63 @@ class TwoPhonesTest {
             assertTrue(state == SendState.RECEIVED || state == SendState.READ)
             assertNull(two.ben.bus().receive(topic, Duration.ZERO, after = id))
         }
+    }
+
+    @Test
+    fun `a question is peeked at and answered to whom it waits for`() = withTwo { two ->
+        val topic = "ask".toByteArray()
+        val asking = async(start = CoroutineStart.UNDISPATCHED) {
+            two.ann.bus().sendForReply(two.ben.address(), topic, "when?".toByteArray(), LONG)
+        }
+        val bus = two.ben.bus()
+        val seen = bus.peek(topic, LONG)!!
+        val question = bus.receive(topic, LONG)!!
+        assertEquals(seen.id, question.id)
+        bus.reply(question.source, question.id, "at nine".toByteArray())
+        val answer = asking.await()
+        assertEquals(question.id, answer.id)
+        assertEquals("at nine", answer.reply!!.payload.decodeToString())
+        assertNull(two.ann.bus().receive(null, Duration.ZERO))
+    }
+
+    @Test
+    fun `a node is steered and tells what it counts`() = withTwo { two ->
+        val bus = two.ben.bus()
+        val rule = TopicRule("hello".toByteArray(), listOf(two.ann.address()))
+        bus.setTopicPolicy(TopicPolicy(acceptOthers = false, rules = listOf(rule)))
+        assertEquals(listOf("${two.ann.address()}/128"), bus.topicPolicy().rules.single().sources)
+        val refused = two.ann.bus().send(two.ben.address(), ByteArray(0), "x".toByteArray())
+        two.meet()
+        val drop = two.ben.metrics().drops.single { it.kind == DropKind.MESSAGE }
+        assertEquals("policy", drop.reason)
+        assertEquals(SendState.PENDING, two.ann.bus().progress(refused)!!.state)
+        two.ann.bus().giveUp(refused)
+        assertEquals(SendState.ABORTED, two.ann.bus().waitFor(refused, LONG))
+
+        assertEquals(PowerMode.SUSPENDED, two.ben.setPower(PowerPolicy.Always(PowerMode.SUSPENDED)))
+        assertEquals(PowerMode.SUSPENDED, two.ben.ledger().mode)
+        assertEquals(PowerMode.ACTIVE, two.ben.setPower(PowerPolicy.Auto))
+        two.ben.networkChanged()
+        two.meet()
+        val ledger = two.ben.ledger()
+        assertEquals(WakeCause.entries.toSet(), ledger.causes.map { it.cause }.toSet())
+        assertTrue(ledger.peers.single().spent.wakeUps > 0uL)
+        assertTrue(two.ben.metrics().linksOpened >= 2uL)
+        assertTrue(two.ben.packetStatistics().bySource.any { it.address == two.ann.address() })
+    }
+
+    @Test
+    fun `phones of a private network meet and a short key is refused`() = withLimit {
+        initProfile(home("Ann"), "Ann", KeySource.File)
+        initProfile(home("Ben"), "Ben", KeySource.File)
+        fun network(key: Int) = PrivateNetwork("ours", ByteArray(key) { 7 })
+        val listening = NodeOptions(listOf("tls://127.0.0.1:0"), privateNetwork = network(32))
+        val ann = open("Ann", Network.Online(listening))
+        val ways = ann.status().listening
+        val dialling = NodeOptions(peers = ways, privateNetwork = network(32))
+        Pair(ann, open("Ben", Network.Online(dialling)), ways.single()).meet()
+        val short = NodeOptions(privateNetwork = network(31))
+        refused<PhoneException.InvalidArgument> { open("Ben", Network.Online(short)) }
     }
 
     @Test
