@@ -16,20 +16,22 @@ const TO: LinkId = LinkId(2);
 struct Bench {
     fast: FastPath,
     out: Arc<Outbox>,
+    core: mpsc::Receiver<Input>,
 }
 
 /// A fast path with room for `limit` addresses and a link either way.
 fn bench(limit: usize) -> Bench {
-    let now = Instant::now();
+    // It has run for a while, so that it is time to tell of traffic.
+    let now = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
     let secret = SecretKey::from_bytes([1; 32]);
     let limits = Limits::default();
     let config = EngineConfig { secret, router_random: [0; 6], seed: [0; 32], limits };
-    let (to_core, _) = mpsc::channel(8);
+    let (to_core, core) = mpsc::channel(8);
     let fast = FastPath::new(Engine::new(config, now).shared(), Vec::new(), limit, to_core, now);
     let out = Arc::new(Outbox::default());
     fast.link_up(FROM, Arc::default(), Arc::default());
     fast.link_up(TO, Arc::clone(&out), Arc::default());
-    Bench { fast, out }
+    Bench { fast, out, core }
 }
 
 fn person(number: u8) -> PublicKey {
@@ -60,6 +62,20 @@ async fn what_is_known_is_forwarded_and_the_rest_is_left_to_the_core() {
     let (opened, holds) = bench.fast.intercept(FROM, &mut packets);
     assert_eq!((packets.len(), opened.len(), holds.len()), (1, 0, 1), "one address is unknown");
     assert_eq!(leaving(&bench.out).await, 2);
+}
+
+/// Otherwise a node that only forwards would take itself for idle.
+#[tokio::test]
+async fn the_core_hears_of_packets_that_are_only_forwarded() {
+    let mut bench = bench(8);
+    bench.fast.insert(person(3).address(), leads_to(TO, 3));
+    for _ in 0..3 {
+        let mut packets = vec![packet(2, 3, 64)];
+        bench.fast.intercept(FROM, &mut packets);
+        assert!(packets.is_empty(), "the core is not needed");
+    }
+    assert!(matches!(bench.core.try_recv(), Ok(Input::Traffic)));
+    assert!(bench.core.try_recv().is_err(), "once in a while is enough");
 }
 
 #[tokio::test]
