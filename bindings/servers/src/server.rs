@@ -43,7 +43,7 @@ pub enum ServerError {
     )]
     NotLoopback(SocketAddr),
     /// The address could not be listened on.
-    #[error("cannot listen on {address}: {error}; choose another port, or stop what uses it")]
+    #[error("cannot listen on {address}: {error}{}", threephone_node::listen_advice(error))]
     Listen {
         /// Where.
         address: SocketAddr,

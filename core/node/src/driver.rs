@@ -12,6 +12,7 @@
 mod alarm;
 mod answer;
 pub(crate) mod command;
+mod connect;
 pub(crate) mod core;
 mod dial;
 pub(crate) mod discovery;
@@ -23,6 +24,7 @@ mod link;
 pub(crate) mod listener;
 pub(crate) mod manners;
 pub(crate) mod meter;
+pub(crate) mod network;
 mod outbox;
 mod outgoing;
 pub(crate) mod peer;

@@ -42,7 +42,9 @@ pub enum PrivateNetworkError {
     )]
     Hexadecimal,
     /// The file could not be read.
-    #[error("the key file cannot be read: {0}")]
+    #[error(
+        "the key file cannot be read: {0}; name the one that the network's other nodes have, or make a new one with `head -c 32 /dev/urandom`"
+    )]
     Io(#[from] std::io::Error),
 }
 

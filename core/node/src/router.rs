@@ -55,6 +55,7 @@ use self::beat::ANNOUNCEMENT_INTERVAL;
 use self::clock::Clock;
 use self::deadline::Deadlines;
 use self::delivery::Pins;
+pub(crate) use self::links::PLACES;
 use self::lookup::{LookupLimits, Lookups};
 use self::neighbour::Neighbour;
 use self::pending::SeqnoRequests;

@@ -9,7 +9,9 @@ mod transports {
 
 #[cfg(feature = "private-network")]
 use threephone_node::PrivateNetwork;
-use threephone_node::{Endpoint, MemoryNetwork, NodeConfig, NodeError, NodeEvent, SecretKey};
+use threephone_node::{
+    Endpoint, MemoryNetwork, NodeConfig, NodeError, NodeEvent, PeerState, SecretKey,
+};
 
 use self::transports::suite::{self, LONG, Setup};
 
@@ -90,6 +92,33 @@ async fn a_peer_is_dialled_by_its_name() {
     suite::exchange(&ann, &ben).await;
     suite::exchange(&ben, &ann).await;
     suite::close([ann, ben]).await;
+}
+
+/// Each listens where the other dials it from, so either connection is the other's peer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_that_dial_each_other_at_the_same_time_keep_one_link() {
+    let setup = plain("quic://127.0.0.1:0");
+    let mut pairs = Vec::new();
+    for _ in 0..10 {
+        let (ann, ben) =
+            (suite::start(1, &setup, true, vec![]), suite::start(2, &setup, true, vec![]));
+        let (ann, ben) = tokio::join!(ann, ben);
+        let (way, back) = (ann.listening()[0], ben.listening()[0]);
+        let (one, other) = tokio::join!(ann.add_peer(back), ben.add_peer(way));
+        one.and(other).unwrap();
+        suite::exchange(&ann, &ben).await;
+        suite::exchange(&ben, &ann).await;
+        pairs.extend([ann, ben]);
+    }
+    let mut crossed = 0;
+    for node in &pairs {
+        let peers = node.peers().await;
+        assert!(matches!(&peers[..], [peer] if peer.state == PeerState::Alive), "{peers:?}");
+        assert!(peers[0].connects <= 2, "both links were lost: {peers:?}");
+        crossed += peers[0].connects - 1;
+    }
+    println!("{crossed} nodes saw both links");
+    suite::close(pairs).await;
 }
 
 /// 10 handshakes have room. Packets that look like the start of one and go on no further must not

@@ -47,6 +47,8 @@ pub struct NodeOptions {
     pub peers: Vec<PeerAddress>,
     /// Whether it looks for peers on the local network.
     pub discovery: bool,
+    /// Whether it asks the system for news of its network; for machines where nobody else tells it.
+    pub follow_network: bool,
     /// The device that brings IP traffic of this host into the overlay. None by default, which
     /// needs no privilege.
     pub tun: Tun,

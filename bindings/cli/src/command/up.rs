@@ -54,6 +54,7 @@ async fn open(context: &Context, options: &Up) -> Result<Phone, CliError> {
         listen: options.listen.clone(),
         peers: options.peer.clone(),
         discovery: !options.no_discovery,
+        follow_network: true,
         tun: options.tun.clone().map_or(Tun::None, Tun::Named),
         public_peers: match (options.public_peers, options.no_public_peers) {
             (true, _) => Some(true),

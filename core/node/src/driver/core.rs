@@ -17,19 +17,18 @@ use tokio_util::task::TaskTracker;
 
 use super::alarm::Alarm;
 use super::command::{Command, Handover, Input, Released, Reply};
-use super::dial;
 use super::fastpath::{FastPath, Remote};
 use super::forward::Forwards;
 use super::inbox::{self, Inbox, Told};
 use super::link::Link;
+use super::listener::Doors;
 use super::manners::Beacons;
 use super::meter::LinkMeter;
 use super::outgoing::Leaving;
 use super::peer::{Counters, Peers};
 use super::tally::{Meter, SleepWatch, Tally};
-use super::transport::{Connection, Transports};
+use super::transport::Transports;
 use crate::bus::TopicPolicy;
-use crate::endpoint::PeerAddress;
 use crate::engine::{Action, Engine, Opened};
 use crate::ledger::Cause;
 use crate::message::{MessageId, SendState};
@@ -57,6 +56,7 @@ pub(crate) struct CoreParts {
     /// Bytes of the largest message.
     pub(crate) limit: usize,
     pub(crate) transports: Arc<Transports>,
+    pub(crate) doors: Doors,
     pub(crate) beacons: Option<Beacons>,
     pub(crate) events: broadcast::Sender<NodeEvent>,
     pub(crate) fast: Arc<FastPath>,
@@ -87,15 +87,16 @@ pub(crate) struct Core {
     pub(super) transports: Arc<Transports>,
     pub(super) fast: Arc<FastPath>,
     events: broadcast::Sender<NodeEvent>,
-    inputs: mpsc::Sender<Input>,
-    tracker: TaskTracker,
-    closing: CancellationToken,
-    next_link: u64,
+    pub(super) inputs: mpsc::Sender<Input>,
+    pub(super) tracker: TaskTracker,
+    pub(super) closing: CancellationToken,
+    pub(super) next_link: u64,
     /// What went over links.
     pub(super) meter: LinkMeter,
     /// Whether readers of messages may find something they did not find last time.
     pub(super) deliverable: bool,
     pub(super) leaving: Leaving,
+    pub(super) doors: Doors,
     pub(super) beacons: Option<Beacons>,
     pub(super) tally: Tally,
     sleep_watch: SleepWatch,
@@ -127,6 +128,7 @@ impl Core {
             meter: LinkMeter::default(),
             deliverable: false,
             leaving: Leaving::default(),
+            doors: parts.doors,
             beacons: parts.beacons,
             tally: Tally::new(now),
             sleep_watch: SleepWatch::new(now),
@@ -271,8 +273,11 @@ impl Core {
             Input::Accepted(connection) => self.accept(connection, now),
             Input::Dialled { peer, result: Ok(connection) } => self.dialled(connection, peer, now),
             Input::Dialled { peer, result: Err(error) } => {
-                tracing::debug!(%peer, %error, "a peer cannot be reached");
-                self.peers.dial_failed(&peer, now);
+                if self.peers.dial_failed(&peer, now) {
+                    tracing::warn!(%peer, %error, "a peer cannot be reached; it is tried on");
+                } else {
+                    tracing::debug!(%peer, %error, "a peer cannot be reached");
+                }
             }
         }
     }
@@ -313,111 +318,7 @@ impl Core {
         }
     }
 
-    fn dial_due(&mut self, now: Instant) {
-        for peer in self.peers.take_due(now) {
-            let dial = dial::dial(peer, Arc::clone(&self.transports), self.inputs.clone());
-            self.tracker.spawn(self.closing.clone().run_until_cancelled_owned(dial));
-        }
-    }
-
-    fn dialled(&mut self, connection: Connection, peer: PeerAddress, now: Instant) {
-        let link = self.number_link();
-        if let Some(counters) = self.peers.dialled(&peer, link, now) {
-            self.open_link(link, peer.clone(), connection, counters, now);
-            if self.peers.is_static(&peer) {
-                self.engine.trust(link);
-            }
-            if self.peers.is_alive(&peer) {
-                self.announce_up(link);
-            }
-        }
-    }
-
-    fn accept(&mut self, connection: Connection, now: Instant) {
-        if self.peers.mode() == PowerMode::Suspended {
-            return;
-        }
-        let link = self.number_link();
-        let remote = connection.remote;
-        match self.peers.accept(remote, link, now) {
-            Ok(accepted) => {
-                if let Some(old) = accepted.replaced {
-                    self.close_link(old, "a new connection takes its place", now);
-                }
-                self.open_link(link, remote.into(), connection, accepted.counters, now);
-            }
-            Err(error) => tracing::warn!(endpoint = %remote, %error, "a connection was refused"),
-        }
-    }
-
-    fn number_link(&mut self) -> LinkId {
-        self.next_link += 1;
-        LinkId(self.next_link)
-    }
-
-    fn open_link(
-        &mut self,
-        id: LinkId,
-        peer: PeerAddress,
-        connection: Connection,
-        counters: Arc<Counters>,
-        now: Instant,
-    ) {
-        tracing::debug!(endpoint = %peer, remote = %connection.remote, "connected");
-        let cost = connection.remote.static_cost();
-        let link = Link::start(
-            id,
-            peer,
-            connection,
-            counters,
-            self.inputs.clone(),
-            &self.fast,
-            &self.tracker,
-        );
-        self.meter.opened(id, &link.counters);
-        self.fast.link_up(id, Arc::clone(&link.outbox), Arc::clone(&link.counters));
-        self.links.insert(id, link);
-        self.engine.link_up(id, cost, now);
-        // What others could not tell, the new peer may know.
-        for (address, _) in self.resolving.iter().filter(|(_, reply)| !reply.is_closed()) {
-            self.engine.lookup(*address, now);
-        }
-    }
-
-    /// Tells of a link once: of one we dialled when it is open, of one that was accepted when it
-    /// has brought a packet, for until then it may be anything.
-    fn announce_up(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(&id).filter(|link| !link.announced) else { return };
-        link.announced = true;
-        let endpoint = link.peer.clone();
-        self.peers.heard(&endpoint, id);
-        tracing::info!(%endpoint, "link up");
-        self.announce(NodeEvent::PeerUp { endpoint });
-    }
-
-    fn close_overdue(&mut self, now: Instant) {
-        for (link, reason) in self.peers.overdue(now) {
-            self.close_link(link, reason, now);
-        }
-    }
-
-    /// Ends a link, whoever wanted that; a link that is gone already is left alone.
-    pub(super) fn close_link(&mut self, id: LinkId, reason: &str, now: Instant) {
-        let Some(link) = self.links.remove(&id) else { return };
-        self.meter.closed(id);
-        self.engine.link_down(id, now);
-        self.fast.link_down(id);
-        self.peers.link_down(&link.peer, id, now);
-        // Strangers that connect and say nothing are no news.
-        if !link.announced {
-            tracing::debug!(endpoint = %link.peer, reason, "closed before its first packet");
-            return;
-        }
-        tracing::info!(endpoint = %link.peer, reason, "link down");
-        self.announce(NodeEvent::PeerDown { endpoint: link.peer.clone() });
-    }
-
-    fn announce(&self, event: NodeEvent) {
+    pub(super) fn announce(&self, event: NodeEvent) {
         let _ = self.events.send(event); // nobody listening is fine
     }
 

@@ -1,5 +1,6 @@
 //! The interfaces of this machine, as the system tells them.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::discovery::Interface;
@@ -48,6 +49,29 @@ pub(crate) fn has_address(wanted: IpAddr) -> bool {
     })
 }
 
+/// By interface, the addresses that lead to others; not those of the overlay. None where the system
+/// does not tell.
+#[cfg(unix)]
+pub(crate) fn addresses() -> BTreeSet<(String, IpAddr)> {
+    use nix::net::if_::InterfaceFlags;
+
+    let Ok(addresses) = nix::ifaddrs::getifaddrs() else { return BTreeSet::new() };
+    let leading = addresses.filter_map(|address| {
+        let name = address.interface_name;
+        let flags = address.flags;
+        if !flags.contains(InterfaceFlags::IFF_UP) || flags.contains(InterfaceFlags::IFF_LOOPBACK) {
+            return None;
+        }
+        let address = address.address?;
+        let inet = address.as_sockaddr_in().map(|inet| IpAddr::from(inet.ip()));
+        let inet6 = address.as_sockaddr_in6().map(|inet6| IpAddr::from(inet6.ip()));
+        Some((name, inet.or(inet6)?))
+    });
+    let is_overlay =
+        |address| matches!(address, IpAddr::V6(address) if threephone_address::in_overlay(address));
+    leading.filter(|(_, address)| !is_overlay(*address)).collect()
+}
+
 /// What a program made to be its other end; Linux marks them.
 #[cfg(unix)]
 fn is_tun(name: &str) -> bool {
@@ -64,4 +88,10 @@ pub(crate) fn list() -> Vec<Interface> {
 #[cfg(not(unix))]
 pub(crate) fn has_address(_: IpAddr) -> bool {
     true
+}
+
+/// Nothing is known of addresses here.
+#[cfg(not(unix))]
+pub(crate) fn addresses() -> BTreeSet<(String, IpAddr)> {
+    BTreeSet::new()
 }

@@ -20,7 +20,7 @@ use crate::endpoint::{Endpoint, PeerAddress};
 
 /// What is queued when a link is closed gets this long to leave. Acknowledgements among it spare
 /// the peer minutes of repeating; a peer that does not read is not waited for.
-const DRAIN: Duration = Duration::from_millis(500);
+pub(super) const DRAIN: Duration = Duration::from_millis(500);
 /// Malformed control packets a link may bring at once, and then one more a second. A peer with a
 /// bug in one kind of packet stays; a flood does not.
 const MALFORMED_BURST: u64 = 100;
@@ -52,7 +52,7 @@ impl Link {
         fast: &Arc<FastPath>,
         tracker: &TaskTracker,
     ) -> Self {
-        let Connection { remote, local, reader, writer } = connection;
+        let Connection { remote, local, reader, writer, .. } = connection;
         let (outbox, stop) = (Arc::new(Outbox::default()), CancellationToken::new());
         let span = tracing::debug_span!("link", link = id.0, %remote);
         let reading = read(id, reader, Arc::clone(&counters), Arc::clone(fast), core.clone());

@@ -71,6 +71,7 @@ impl Core {
             return;
         }
         tracing::info!(?mode, "power");
+        self.doors.set(mode.into());
         self.engine.set_idle(mode == PowerMode::Idle, now);
         let surplus = self.peers.set_mode(mode, |link| self.engine.link_cost(link), now);
         let reason = match mode {

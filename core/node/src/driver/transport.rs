@@ -24,6 +24,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,7 @@ pub use self::memory::MemoryNetwork;
 use self::quic::Quic;
 use self::tls::Tls;
 use super::command::Input;
+use super::link::DRAIN;
 use super::outbox::Outbox;
 use super::peer::Counters;
 use crate::endpoint::{Endpoint, PeerAddress, Place, Scheme};
@@ -42,12 +44,18 @@ use crate::wire::frame::{FrameError, Packet};
 /// An asynchronous answer of something that is only known as a trait.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// A number of one connection that both of its ends know and nobody else. It says nothing; where
+/// both sides dialled at the same time, it decides which of the two connections stays.
+pub(crate) type Tie = [u8; 16];
+
 /// Both directions to a peer, ready for packets.
 pub(crate) struct Connection {
     /// Where the other side is.
     pub(crate) remote: Endpoint,
     /// Our own address on the way there, where the transport has one.
     pub(crate) local: Option<SocketAddr>,
+    /// Where a peer dials from the port on which it listens; elsewhere nothing crosses.
+    pub(crate) tie: Option<Tie>,
     pub(crate) reader: Box<dyn PacketReader>,
     pub(crate) writer: Box<dyn PacketWriter>,
 }
@@ -145,9 +153,15 @@ impl Transports {
         Ok(Self { memory: config.memory, quic: Arc::new(Quic::new(&config.name)?), private, vsock })
     }
 
-    /// Waits, for a while, until nothing more is to be sent for closed connections.
+    /// Waits, for a while, until nothing more is to be sent for closed connections, and gives back
+    /// what no link needs any more.
     pub(crate) async fn end(&self) {
-        self.quic.end().await;
+        self.quic.end(Duration::ZERO).await;
+    }
+
+    /// The same for links that are still closing. Sockets are opened anew when they are needed.
+    pub(crate) async fn rest(&self) {
+        self.quic.end(DRAIN).await;
     }
 
     /// Whether links over TCP are those of a private network.

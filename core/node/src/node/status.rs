@@ -11,7 +11,7 @@ use crate::{PublicKey, RouterId};
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// A listener could not be opened.
-    #[error("cannot listen on {endpoint}: {error}{}", advice(error))]
+    #[error("cannot listen on {endpoint}: {error}{}", listen_advice(error))]
     Listen {
         /// Where.
         endpoint: Endpoint,
@@ -170,10 +170,17 @@ pub enum NodeEvent {
     Missed(u64),
 }
 
-/// What helps when a listener cannot be opened. Who is told what is not supported is told what is.
-fn advice(error: &std::io::Error) -> &'static str {
+/// What helps when a listener cannot be opened, to be put behind the error. Who is told what is not
+/// supported is told what is.
+pub fn listen_advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::Unsupported => "",
+        std::io::ErrorKind::AddrNotAvailable => {
+            "; this machine does not have that address: take one that it has, or [::] for all"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need a privilege: choose a higher one"
+        }
         _ => "; choose another port, or stop what uses it",
     }
 }

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
 use crate::LinkId;
+use crate::driver::transport::Tie;
 use crate::node::PeerKind;
 
 /// A router that restarts is back in well under a second; the first try comes soon.
@@ -17,6 +18,11 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// A link that lived this long was a good one; one that did not counts as a failed attempt, so that
 /// a peer that accepts and hangs up is not dialled in a tight loop.
 pub(super) const GOOD_LINK: Duration = Duration::from_secs(5);
+
+/// Two connections of one peer that were opened closer together than this were dialled at the same
+/// time: several round trips, and the repeats of a lost handshake packet. Later, a connection from
+/// a peer that has one says that the old one is dead.
+pub(super) const CROSSING: Duration = Duration::from_secs(5);
 
 /// Byte and packet counts of one peer over all its links.
 #[derive(Debug, Default)]
@@ -37,6 +43,8 @@ pub(super) struct Peer {
     pub(super) state: State,
     /// Whether we dialled the link it has.
     pub(super) is_outbound: bool,
+    /// Of that link.
+    tie: Option<Tie>,
     /// Attempts that failed since the last good link.
     pub(super) failures: u32,
     pub(super) doubt: Option<Doubt>,
@@ -51,6 +59,15 @@ pub(super) struct Peer {
 pub(super) struct Doubt {
     pub(super) until: Instant,
     pub(super) rx_bytes: u64,
+}
+
+/// Whether two connections, one dialled by either side, were dialled at the same time, and then which
+/// of them stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Crossing {
+    None,
+    OldStays,
+    NewStays,
 }
 
 #[derive(Debug)]
@@ -76,6 +93,7 @@ impl Peer {
             kind,
             state,
             is_outbound: false,
+            tie: None,
             failures: 0,
             doubt: None,
             added: now,
@@ -86,12 +104,34 @@ impl Peer {
     }
 
     /// It has a new link.
-    pub(super) fn connected(&mut self, state: State, is_outbound: bool, now: Instant) {
+    pub(super) fn connected(
+        &mut self,
+        state: State,
+        is_outbound: bool,
+        tie: Option<Tie>,
+        now: Instant,
+    ) {
         self.state = state;
         self.is_outbound = is_outbound;
+        self.tie = tie;
         self.doubt = None;
         self.connects = self.connects.saturating_add(1);
         self.last_connected = Some(now);
+    }
+
+    /// What a new connection means for the link it has: the other side decides alike.
+    pub(super) fn crossing(&self, is_outbound: bool, tie: Option<Tie>, now: Instant) -> Crossing {
+        let (State::Silent { since, .. } | State::Alive { since, .. }) = self.state else {
+            return Crossing::None;
+        };
+        let (Some(old), Some(new)) = (self.tie, tie) else { return Crossing::None };
+        if self.is_outbound == is_outbound || now >= since + CROSSING {
+            Crossing::None
+        } else if old < new {
+            Crossing::OldStays
+        } else {
+            Crossing::NewStays
+        }
     }
 
     /// Whether it has a link that we dialled and over which packets came.

@@ -1,16 +1,25 @@
 //! The table in virtual time.
 
+mod crossing;
+
 use super::entry::{FIRST_PAUSE, LONGEST_PAUSE};
+use super::inbound::INBOUND_PEERS_PER_SOURCE;
+use super::mode::DOUBT;
 use super::*;
+use crate::endpoint::Endpoint;
 use crate::node::PeerState;
 
 fn endpoint(text: &str) -> Endpoint {
     text.parse().unwrap()
 }
 
+/// Of [`LINKS`], without those kept for peers that are dialled.
+const INBOUND_PEERS: usize = 224;
+const LINKS: usize = 256;
+
 fn table() -> (Peers, Instant) {
     let now = Instant::now();
-    (Peers::new([7; 32], Duration::from_secs(5), now), now)
+    (Peers::new([7; 32], Duration::from_secs(5), LINKS, now), now)
 }
 
 #[test]
@@ -31,7 +40,7 @@ fn pauses_double_from_a_fifth_of_a_second_to_fifteen_seconds() {
     peers.add(ann.into(), now).unwrap();
     for failure in 0..12 {
         assert_eq!(peers.take_due(now), [ann]);
-        peers.dial_failed(&ann.into(), now);
+        assert_eq!(peers.dial_failed(&ann.into(), now), failure == 0, "told once");
         let due = peers.poll_timeout().unwrap();
         let longest = (FIRST_PAUSE * (1 << failure)).min(LONGEST_PAUSE);
         assert!(due - now >= longest / 2 && due - now <= longest, "failure {failure}");
@@ -50,7 +59,7 @@ fn a_good_link_forgets_the_failures_before_it() {
         now = peers.poll_timeout().unwrap();
     }
     peers.take_due(now);
-    peers.dialled(&ann.into(), LinkId(1), now).unwrap();
+    peers.dialled(&ann.into(), LinkId(1), None, now).unwrap();
     now += GOOD_LINK;
     peers.link_down(&ann.into(), LinkId(1), now);
     assert!(peers.poll_timeout().unwrap() - now <= FIRST_PAUSE);
@@ -64,7 +73,7 @@ fn a_peer_that_hangs_up_at_once_is_not_dialled_in_a_tight_loop() {
     let mut last = Duration::ZERO;
     for link in 0..10 {
         peers.take_due(now);
-        peers.dialled(&ann.into(), LinkId(link), now).unwrap();
+        peers.dialled(&ann.into(), LinkId(link), None, now).unwrap();
         peers.link_down(&ann.into(), LinkId(link), now);
         last = peers.poll_timeout().unwrap() - now;
         now += last;
@@ -79,7 +88,7 @@ fn a_peer_removed_while_being_dialled_is_hung_up_on() {
     peers.add(ann.into(), now).unwrap();
     peers.take_due(now);
     assert!(peers.remove(ann.into()).unwrap().is_none());
-    assert!(peers.dialled(&ann.into(), LinkId(1), now).is_none());
+    assert!(peers.dialled(&ann.into(), LinkId(1), None, now).is_none());
     assert!(matches!(peers.remove(ann.into()), Err(NodeError::UnknownPeer(_))));
 }
 
@@ -88,14 +97,17 @@ fn one_source_cannot_take_all_inbound_places() {
     let (mut peers, now) = table();
     let from = |port: usize, host: &str| endpoint(&format!("tcp://{host}:{}", 1000 + port));
     for port in 0..INBOUND_PEERS_PER_SOURCE {
-        peers.accept(from(port, "192.0.2.1"), LinkId(port as u64), now).unwrap();
+        peers.accept(from(port, "192.0.2.1"), LinkId(port as u64), None, now).unwrap();
         peers.heard(&from(port, "192.0.2.1").into(), LinkId(port as u64));
     }
     let mapped = "[::ffff:192.0.2.1]";
-    assert_eq!(peers.accept(from(999, mapped), LinkId(999), now).unwrap_err(), TooManyInbound);
-    peers.accept(from(0, "192.0.2.2"), LinkId(1000), now).unwrap();
+    assert_eq!(
+        peers.accept(from(999, mapped), LinkId(999), None, now).unwrap_err(),
+        Refused::TooMany
+    );
+    peers.accept(from(0, "192.0.2.2"), LinkId(1000), None, now).unwrap();
     peers.link_down(&from(0, "192.0.2.1").into(), LinkId(0), now);
-    peers.accept(from(999, mapped), LinkId(999), now).unwrap();
+    peers.accept(from(999, mapped), LinkId(999), None, now).unwrap();
 }
 
 #[test]
@@ -103,12 +115,12 @@ fn a_newcomer_takes_the_place_of_the_oldest_silent_link_of_its_source() {
     let (mut peers, now) = table();
     let from = |port: u64| endpoint(&format!("tcp://192.0.2.1:{}", 1000 + port));
     for port in 0..INBOUND_PEERS_PER_SOURCE as u64 {
-        peers.accept(from(port), LinkId(port), now).unwrap();
+        peers.accept(from(port), LinkId(port), None, now).unwrap();
     }
-    peers.accept(endpoint("tcp://192.0.2.2:1"), LinkId(100), now).unwrap();
+    peers.accept(endpoint("tcp://192.0.2.2:1"), LinkId(100), None, now).unwrap();
     peers.heard(&from(0).into(), LinkId(0));
-    assert_eq!(peers.accept(from(101), LinkId(101), now).unwrap().replaced, Some(LinkId(1)));
-    assert_eq!(peers.accept(from(102), LinkId(102), now).unwrap().replaced, Some(LinkId(2)));
+    assert_eq!(peers.accept(from(101), LinkId(101), None, now).unwrap().replaced, Some(LinkId(1)));
+    assert_eq!(peers.accept(from(102), LinkId(102), None, now).unwrap().replaced, Some(LinkId(2)));
     assert_eq!(peers.peers.len(), INBOUND_PEERS_PER_SOURCE + 1);
 }
 
@@ -117,19 +129,38 @@ fn silent_links_of_many_sources_make_room_and_others_do_not() {
     let (mut peers, now) = table();
     let from = |host: u64| endpoint(&format!("tcp://192.0.{}.{}:1", host / 256, host % 256));
     for host in 0..INBOUND_PEERS as u64 {
-        peers.accept(from(host), LinkId(host), now).unwrap();
+        peers.accept(from(host), LinkId(host), None, now).unwrap();
     }
-    assert_eq!(peers.accept(from(999), LinkId(999), now).unwrap().replaced, Some(LinkId(0)));
+    assert_eq!(peers.accept(from(999), LinkId(999), None, now).unwrap().replaced, Some(LinkId(0)));
     peers.heard(&from(999).into(), LinkId(999));
     (1..INBOUND_PEERS as u64).for_each(|host| peers.heard(&from(host).into(), LinkId(host)));
-    assert_eq!(peers.accept(from(998), LinkId(998), now).unwrap_err(), TooManyInbound);
+    assert_eq!(peers.accept(from(998), LinkId(998), None, now).unwrap_err(), Refused::TooMany);
+}
+
+#[test]
+fn strangers_leave_places_for_the_peers_that_are_dialled() {
+    for (links, inbound) in [(256, 224), (64, 32), (33, 16), (4, 2), (1, 0)] {
+        assert_eq!(super::inbound::inbound_places(links), inbound);
+    }
+    let (mut peers, now) = table();
+    let from = |n: u64| endpoint(&format!("tcp://192.0.2.{}:{}", n / 32, n % 32 + 1));
+    for number in 0..300 {
+        if peers.accept(from(number), LinkId(number), None, now).is_ok() {
+            peers.heard(&from(number).into(), LinkId(number));
+        }
+    }
+    assert_eq!(peers.count(PeerKind::Inbound), INBOUND_PEERS);
+    let ann = endpoint("tcp://192.0.2.99:1");
+    peers.add(ann.into(), now).unwrap();
+    assert_eq!(peers.take_due(now), [ann]);
+    assert!(peers.dialled(&ann.into(), LinkId(999), None, now).is_some());
 }
 
 #[test]
 fn a_link_is_overdue_until_its_first_packet() {
     let (mut peers, now) = table();
     let (ann, late) = (endpoint("tcp://192.0.2.1:1"), now + Duration::from_secs(5));
-    peers.accept(ann, LinkId(1), now).unwrap();
+    peers.accept(ann, LinkId(1), None, now).unwrap();
     assert_eq!(peers.statuses(|_| None, now)[0].state, PeerState::Connecting);
     assert_eq!(peers.poll_timeout(), Some(late));
     assert_eq!(peers.overdue(now), []);
@@ -145,8 +176,8 @@ fn a_second_connection_from_the_same_endpoint_takes_over() {
     let ann = endpoint("tcp://192.0.2.1:1");
     peers.add(ann.into(), now).unwrap();
     peers.take_due(now);
-    peers.dialled(&ann.into(), LinkId(1), now).unwrap();
-    assert_eq!(peers.accept(ann, LinkId(2), now).unwrap().replaced, Some(LinkId(1)));
+    peers.dialled(&ann.into(), LinkId(1), None, now).unwrap();
+    assert_eq!(peers.accept(ann, LinkId(2), None, now).unwrap().replaced, Some(LinkId(1)));
     peers.heard(&ann.into(), LinkId(2));
     peers.link_down(&ann.into(), LinkId(1), now);
     let status = &peers.statuses(|_| Some(15), now)[0];
@@ -161,7 +192,9 @@ fn beacon(host: u16, port: u16) -> Endpoint {
 /// Dials whoever is due, and nobody answers.
 fn fail_due(peers: &mut Peers, now: Instant) -> Vec<PeerAddress> {
     let due = peers.take_due(now);
-    due.iter().for_each(|endpoint| peers.dial_failed(endpoint, now));
+    for endpoint in &due {
+        peers.dial_failed(endpoint, now);
+    }
     due
 }
 
@@ -170,7 +203,7 @@ fn a_static_peer_that_dials_us_first_stays_static_when_its_link_ends() {
     let (mut peers, now) = table();
     let ann = endpoint("tcp://192.0.2.1:1");
     peers.add(ann.into(), now).unwrap();
-    peers.accept(ann, LinkId(1), now).unwrap();
+    peers.accept(ann, LinkId(1), None, now).unwrap();
     peers.heard(&ann.into(), LinkId(1));
     let (later, status) = (now + GOOD_LINK, |peers: &Peers| peers.statuses(|_| None, now)[0].kind);
     assert_eq!(status(&peers), PeerKind::Static);
@@ -183,7 +216,7 @@ fn a_static_peer_that_dials_us_first_stays_static_when_its_link_ends() {
 fn one_that_was_inbound_or_discovered_stays_once_it_is_named() {
     let (mut peers, now) = table();
     let (ann, ben) = (endpoint("tcp://192.0.2.1:1"), beacon(1, 1));
-    peers.accept(ann, LinkId(1), now).unwrap();
+    peers.accept(ann, LinkId(1), None, now).unwrap();
     assert!(peers.discover(ben, Turn::Ours, now));
     for peer in [ann, ben] {
         peers.add(peer.into(), now).unwrap();
@@ -236,7 +269,7 @@ fn a_discovered_peer_that_accepts_and_says_nothing_counts_as_one_that_failed() {
     peers.discover(beacon(1, 22), Turn::Ours, now);
     for link in 0..3 {
         assert_eq!(peers.take_due(now), [beacon(1, 22)]);
-        peers.dialled(&beacon(1, 22).into(), LinkId(link), now).unwrap();
+        peers.dialled(&beacon(1, 22).into(), LinkId(link), None, now).unwrap();
         assert!(!peers.is_alive(&beacon(1, 22).into()));
         now = peers.poll_timeout().unwrap();
         assert_eq!(peers.overdue(now), [(LinkId(link), "it brought no packet in time")]);
@@ -251,7 +284,7 @@ fn of_two_that_hear_each_other_one_dials_and_the_other_waits_for_it() {
     let (mut peers, now) = table();
     peers.discover(beacon(1, 1), Turn::Theirs, now);
     assert!(peers.take_due(now).is_empty());
-    peers.accept(beacon(1, 40_000), LinkId(1), now).unwrap();
+    peers.accept(beacon(1, 40_000), LinkId(1), None, now).unwrap();
     peers.heard(&beacon(1, 40_000).into(), LinkId(1));
     let later = now + discovered::THEIR_TURN;
     assert!(peers.take_due(later).is_empty());
@@ -283,7 +316,7 @@ fn a_few_public_peers_are_dialled_and_not_all() {
     let due = peers.take_due(now);
     assert_eq!(due.len(), public::PUBLIC_LINKS);
     for (link, peer) in due.iter().enumerate() {
-        peers.dialled(peer, LinkId(link as u64), now).unwrap();
+        peers.dialled(peer, LinkId(link as u64), None, now).unwrap();
     }
     assert_eq!((peers.take_due(now), peers.poll_timeout()), (vec![], None));
 }
@@ -305,7 +338,7 @@ fn a_public_peer_that_cannot_be_reached_makes_place_for_others_and_for_its_other
 fn a_public_peer_whose_link_was_good_is_tried_once_more() {
     let (mut peers, mut now) = with_public(1);
     let due = peers.take_due(now);
-    peers.dialled(&due[0], LinkId(1), now).unwrap();
+    peers.dialled(&due[0], LinkId(1), None, now).unwrap();
     now += GOOD_LINK;
     peers.link_down(&due[0], LinkId(1), now);
     now = peers.poll_timeout().unwrap();
@@ -325,7 +358,7 @@ fn a_change_of_network_makes_who_waits_due_and_doubts_who_is_connected() {
     fail_due(&mut peers, now);
     peers.add(ben.into(), now).unwrap();
     peers.take_due(now);
-    let counters = peers.dialled(&ben.into(), LinkId(1), now).unwrap();
+    let Accepted { counters, .. } = peers.dialled(&ben.into(), LinkId(1), None, now).unwrap();
     assert_eq!(peers.network_changed(now), [LinkId(1)]);
     assert_eq!(fail_due(&mut peers, now), [ann]);
     assert!(peers.poll_timeout().unwrap() - now <= FIRST_PAUSE, "its failures are forgotten");
@@ -345,9 +378,9 @@ fn idle_keeps_the_best_link_and_dials_only_when_it_is_gone() {
     names.iter().for_each(|name| peers.add(name.into(), now).unwrap());
     peers.take_due(now);
     for (link, name) in names.iter().enumerate() {
-        peers.dialled(&name.into(), LinkId(link as u64), now).unwrap();
+        peers.dialled(&name.into(), LinkId(link as u64), None, now).unwrap();
     }
-    peers.accept(endpoint("tcp://192.0.2.9:9"), LinkId(9), now).unwrap();
+    peers.accept(endpoint("tcp://192.0.2.9:9"), LinkId(9), None, now).unwrap();
     peers.heard(&endpoint("tcp://192.0.2.9:9").into(), LinkId(9));
     assert_eq!(peers.set_mode(PowerMode::Idle, cost, now), [LinkId(2), LinkId(0)]);
     peers.link_down(&names[2].into(), LinkId(2), now);
@@ -357,8 +390,8 @@ fn idle_keeps_the_best_link_and_dials_only_when_it_is_gone() {
     peers.link_down(&names[1].into(), LinkId(1), later);
     let due = peers.take_due(later + LONGEST_PAUSE);
     assert_eq!(due.len(), 3, "whoever answers first is kept");
-    peers.dialled(&due[0], LinkId(10), later).unwrap();
-    assert!(peers.dialled(&due[1], LinkId(11), later).is_none());
+    peers.dialled(&due[0], LinkId(10), None, later).unwrap();
+    assert!(peers.dialled(&due[1], LinkId(11), None, later).is_none());
     peers.dial_failed(&due[2], later);
     assert_eq!(peers.poll_timeout(), None);
     assert_eq!(peers.set_mode(PowerMode::Active, cost, later), []);
@@ -371,8 +404,8 @@ fn suspended_closes_all_and_has_no_timer_until_it_is_told_otherwise() {
     let (ann, ben) = (endpoint("tcp://192.0.2.1:1"), endpoint("tcp://192.0.2.2:2"));
     peers.add(ann.into(), now).unwrap();
     peers.take_due(now);
-    peers.dialled(&ann.into(), LinkId(1), now).unwrap();
-    peers.accept(ben, LinkId(2), now).unwrap();
+    peers.dialled(&ann.into(), LinkId(1), None, now).unwrap();
+    peers.accept(ben, LinkId(2), None, now).unwrap();
     let mut links = peers.set_mode(PowerMode::Suspended, |_| None, now);
     links.sort_unstable();
     assert_eq!(links, [LinkId(1), LinkId(2)]);

@@ -102,6 +102,7 @@ fn connection(stream: DuplexStream, remote: u64) -> Connection {
     Connection {
         remote: Endpoint::Memory(remote),
         local: None,
+        tie: None,
         reader: Box::new(StreamReader::new(reader)),
         writer: Box::new(StreamWriter::new(writer)),
     }

@@ -24,7 +24,7 @@ use self::reader::QuicReader;
 use self::socket::{Nowhere, Watched};
 use self::writer::QuicWriter;
 use super::handshake::{DEADLINE, Handshakes};
-use super::{Arrivals, BoxFuture, Connection, Listener};
+use super::{Arrivals, BoxFuture, Connection, Listener, Tie};
 use crate::driver::peer::source_of;
 use crate::endpoint::Endpoint;
 
@@ -37,6 +37,8 @@ const HANDSHAKES_PER_SOURCE: usize = 4;
 const CROWDED: usize = HANDSHAKES / 2;
 /// What the kernel may hold for us while we are busy; it gives what its limits allow.
 const SOCKET_BUFFER: usize = 4 << 20;
+/// Under which a connection's secrets are asked for its tie (RFC 5705 leaves such names to us).
+const TIE_LABEL: &[u8] = b"EXPERIMENTAL threephone tie";
 /// How long the last words of closed connections may take: they are repeated for three probe
 /// timeouts, which are 30 ms each on a good path.
 const LAST_WORDS: Duration = Duration::from_millis(250);
@@ -90,13 +92,14 @@ impl Quic {
         Ok(connection(quic, streams, Endpoint::Quic(to), endpoint.local_addr().ok()))
     }
 
-    /// Gives the ports back, after a moment for the last words of connections that were closed.
-    pub(super) async fn end(&self) {
+    /// Gives the ports back, after a moment for the last words of connections that were closed, or
+    /// will be within `closing`.
+    pub(super) async fn end(&self, closing: Duration) {
         let _one_at_a_time = self.ending.lock().await;
         let sockets = std::mem::take(&mut *self.lock());
         for Bound { endpoint, closed, .. } in sockets {
             endpoint.set_server_config(None);
-            let _ = tokio::time::timeout(LAST_WORDS, endpoint.wait_idle()).await;
+            let _ = tokio::time::timeout(closing + LAST_WORDS, endpoint.wait_idle()).await;
             endpoint.close(VarInt::from_u32(0), b"");
             // An attempt to reach somebody who is not there would hold the socket for seconds. The
             // one that is replaced is kept for late packets; the second time it is closed.
@@ -218,7 +221,13 @@ fn connection(
     Connection {
         remote,
         local,
+        tie: tie(&quic),
         reader: Box::new(QuicReader::new(quic.clone(), receive)),
         writer: Box::new(QuicWriter::new(quic, send)),
     }
+}
+
+fn tie(quic: &quinn::Connection) -> Option<Tie> {
+    let mut tie = Tie::default();
+    quic.export_keying_material(&mut tie, TIE_LABEL, b"").is_ok().then_some(tie)
 }

@@ -99,5 +99,5 @@ fn connection(stream: TcpStream, remote: Endpoint) -> Connection {
     let (reader, writer) = stream.into_split();
     let (reader, writer) =
         (Box::new(StreamReader::new(reader)), Box::new(StreamWriter::new(writer)));
-    Connection { remote, local, reader, writer }
+    Connection { remote, local, tie: None, reader, writer }
 }

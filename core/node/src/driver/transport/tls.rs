@@ -121,7 +121,7 @@ fn connection(stream: SslStream<TcpStream>, remote: Endpoint) -> io::Result<Conn
     let (reader, writer) = tokio::io::split(stream);
     let (reader, writer) =
         (Box::new(StreamReader::new(reader)), Box::new(StreamWriter::new(writer)));
-    Ok(Connection { remote, local, reader, writer })
+    Ok(Connection { remote, local, tie: None, reader, writer })
 }
 
 fn client(network: &PrivateNetwork) -> Result<SslContext, ErrorStack> {

@@ -111,6 +111,7 @@ fn connection(stream: UnixStream, remote: Endpoint) -> Connection {
     Connection {
         remote,
         local: None,
+        tie: None,
         reader: Box::new(StreamReader::new(reader)),
         writer: Box::new(StreamWriter::new(writer)),
     }
