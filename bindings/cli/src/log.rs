@@ -2,16 +2,19 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
-/// Logs what `THREEPHONE_LOG` says, else what `default` does.
+/// Logs what `THREEPHONE_LOG` says, else what `default` does: levels by part of the program, as in
+/// `info,threephone_node=debug`. Filters by span or field would bring regular expressions into a
+/// daemon that is to stay small.
 pub(crate) fn start(default: &str) {
-    let filter = EnvFilter::try_from_env("THREEPHONE_LOG")
-        .unwrap_or_else(|_| EnvFilter::try_new(default).unwrap_or_default());
-    // A second subscriber in one process is refused; the first one logs.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let wanted = std::env::var("THREEPHONE_LOG").ok().and_then(|wanted| wanted.parse().ok());
+    let filter: Targets = wanted.or_else(|| default.parse().ok()).unwrap_or_default();
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
+        .with_ansi(std::io::stderr().is_terminal());
+    // A second subscriber in one process is refused; the first one logs.
+    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
 }
