@@ -172,3 +172,13 @@ pub(crate) const fn hostile_latency(attack: Attack) -> Figure {
 pub(crate) const fn hostile_memory(attack: Attack) -> Figure {
     figure(attack_name(attack), "3Phone, memory", "MiB", Must::AtMost(64.0))
 }
+/// The same at our daemon, over TCP.
+pub(crate) const ROUTES_DAEMON: Figure =
+    figure(ROUTES, "3Phone's daemon", "per CPU second", Must::AtLeast(125_000.0));
+/// What the daemon grows by.
+pub(crate) const ROUTES_DAEMON_MEMORY: Figure =
+    figure(ROUTES, "3Phone's daemon", "MiB", Must::AtMost(40.0));
+/// The stock daemon.
+pub(crate) const ROUTES_STOCK: Figure = figure(ROUTES, "stock", "per CPU second", Must::Nothing);
+/// The stock daemon.
+pub(crate) const ROUTES_STOCK_MEMORY: Figure = figure(ROUTES, "stock", "MiB", Must::Nothing);

@@ -7,6 +7,7 @@
 mod args;
 mod bus;
 mod chat;
+mod daemon;
 mod figure;
 mod hostile;
 mod http;
@@ -15,6 +16,7 @@ mod messages;
 mod phone;
 mod report;
 mod routes;
+mod routes_daemons;
 mod silent;
 mod slow;
 mod stock;
@@ -111,6 +113,7 @@ async fn measure(args: &Args, report: &mut Report) -> Result<(), Error> {
         if args.takes(Part::Routes) {
             progress(&format!("run {run} of {}: 100,000 routes", args.runs));
             tokio::task::block_in_place(|| routes::measure(report))?;
+            tokio::task::block_in_place(|| routes_daemons::measure(report))?;
         }
         if args.takes(Part::Hostile) {
             progress(&format!("run {run} of {}: a peer that floods", args.runs));

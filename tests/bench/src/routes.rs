@@ -16,7 +16,8 @@ use crate::Error;
 use crate::figure::{ROUTES_AGAIN, ROUTES_BYTES, ROUTES_MEMORY, ROUTES_NEW};
 use crate::report::Report;
 
-const ROUTES: u64 = 100_000;
+/// How many are announced.
+pub(crate) const ROUTES: u64 = 100_000;
 /// What a reader hands over at once.
 const READ: usize = 64 * 1024;
 const LINK: LinkId = LinkId(1);
@@ -77,7 +78,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Error> {
 }
 
 /// The Updates of a whole network, as one stream of bytes.
-fn announcements() -> BytesMut {
+pub(crate) fn announcements() -> BytesMut {
     let mut stream = BytesMut::new();
     for number in 0..ROUTES {
         let mut key = [0x55; 32];

@@ -11,7 +11,7 @@ use tracing::Instrument;
 
 use super::{Node, NodeConfig, NodeError};
 use crate::discovery::{Beacon, Hearing};
-use crate::driver::command::{COMMANDS, INPUTS};
+use crate::driver::command::{COMMANDS, INPUTS, Input};
 use crate::driver::core::{Core, CoreParts, Inlets};
 use crate::driver::discovery::{self, Order};
 use crate::driver::fastpath::{FastPath, run_tun};
@@ -20,7 +20,7 @@ use crate::driver::manners::Beacons;
 use crate::driver::network;
 use crate::driver::peer::Peers;
 use crate::driver::transport::{TransportConfig, Transports};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, PeerAddress};
 use crate::engine::{Engine, EngineConfig};
 use crate::identity::RouterId;
 use crate::power::Power;
@@ -42,13 +42,7 @@ impl Node {
         let key = config.secret.public_key();
         let (first_packet, links) = (config.limits.links.first_packet, config.limits.router.links);
         let mut peers = Peers::new(random()?, first_packet, links.min(PLACES), now);
-        for peer in config.peers {
-            match peers.add(peer, now) {
-                // Named twice is still one peer.
-                Ok(()) | Err(NodeError::PeerExists(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        add_peers(&mut peers, config.peers, now)?;
         peers.add_public(config.public_peers, now);
         let power = Power::new(config.power, now);
         let (secret, limits) = (config.secret, config.limits);
@@ -95,14 +89,8 @@ impl Node {
         };
         tracker.spawn(keeper);
         let beacons = config.discovery.map(|port| {
-            let router_id = RouterId::new(key, router_random);
-            let beacon = beacon_port(node.listening()).map(|port| Beacon { port, router_id });
-            let (orders, order_inlet) = watch::channel(Order::Rest);
-            let beacons = Beacons::new(orders, beacon.is_some());
-            let (hearing, core) = (Hearing::new(router_id, now), inputs.clone());
-            let parts = discovery::Parts { port, beacon, hearing, orders: order_inlet, core };
-            tracker.spawn(closing.clone().run_until_cancelled_owned(discovery::run(parts)));
-            beacons
+            let hearing = Hearing::new(RouterId::new(key, router_random), now);
+            node.beacons(port, RouterId::new(key, router_random), hearing, inputs.clone())
         });
         if config.follow_network {
             let watch = network::watch(node.commands.clone());
@@ -132,6 +120,34 @@ impl Node {
         node.tracker.spawn(core.run(inlets).instrument(span));
         Ok(node)
     }
+
+    /// Starts to hear beacons and, where others can connect, to send them.
+    fn beacons(
+        &self,
+        port: u16,
+        router_id: RouterId,
+        hearing: Hearing,
+        core: mpsc::Sender<Input>,
+    ) -> Beacons {
+        let beacon = beacon_port(self.listening()).map(|port| Beacon { port, router_id });
+        let has_beacon = beacon.is_some();
+        let (orders, order_inlet) = watch::channel(Order::Rest);
+        let parts = discovery::Parts { port, beacon, hearing, orders: order_inlet, core };
+        let run = self.closing.clone().run_until_cancelled_owned(discovery::run(parts));
+        self.tracker.spawn(run);
+        Beacons::new(orders, has_beacon)
+    }
+}
+
+fn add_peers(peers: &mut Peers, named: Vec<PeerAddress>, now: Instant) -> Result<(), NodeError> {
+    for peer in named {
+        match peers.add(peer, now) {
+            // Named twice is still one peer.
+            Ok(()) | Err(NodeError::PeerExists(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// The port to name in beacons: of a listener that takes TCP connections from the local network.
