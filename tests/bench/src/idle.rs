@@ -65,14 +65,14 @@ fn watch(processes: &[(u32, Figure)], watched: Duration) -> Result<Vec<(Figure, 
 
 /// The one peer of a competitor.
 enum Hub {
-    Stock(StockDaemon),
+    Stock(Box<StockDaemon>),
     Ours(Ours),
 }
 
 impl Hub {
     fn start(home: &Path) -> Result<Self, Error> {
         match StockDaemon::start_quietly(&[]) {
-            Some(stock) => Ok(Self::Stock(stock)),
+            Some(stock) => Ok(Self::Stock(Box::new(stock))),
             None => Ok(Self::Ours(Ours::start(home, &["--listen", "tcp://127.0.0.1:0"])?)),
         }
     }
