@@ -48,6 +48,8 @@ impl TryFrom<NodeOptions> for threephone::NodeOptions {
             listen: parse_all("listen", &options.listen)?,
             peers: parse_all("peers", &options.peers)?,
             discovery: options.discovery,
+            // Apps hear of it from their platform, and say so.
+            follow_network: false,
             public_peers: options.public_peers,
             power: options.power.map(Into::into).unwrap_or_default(),
             private_network: options.private_network.map(TryInto::try_into).transpose()?,

@@ -46,14 +46,14 @@ impl Node {
         peers.add_public(config.public_peers, now);
         let power = Power::new(config.power, now);
         let (secret, limits) = (config.secret, config.limits);
-        let (router_random, seed) = (random()?, random()?);
-        let paths = limits.data.paths;
+        let (router_random, seed, paths) = (random()?, random()?, limits.data.paths);
+        let router_id = RouterId::new(key, router_random);
         let (policy, limit) = (config.topic_policy, limits.bus.message_bytes);
         let mut engine = Engine::new(EngineConfig { secret, router_random, seed, limits }, now);
         engine.set_topic_policy(policy.clone());
         let devices = open_tun(config.tun, &mut engine)?;
         let transports = Transports::new(TransportConfig {
-            name: RouterId::new(key, router_random).to_string(),
+            name: router_id.to_string(),
             private_network: config.private_network,
             plain_vsock: config.plain_vsock,
             memory: config.memory,
@@ -89,8 +89,7 @@ impl Node {
         };
         tracker.spawn(keeper);
         let beacons = config.discovery.map(|port| {
-            let hearing = Hearing::new(RouterId::new(key, router_random), now);
-            node.beacons(port, RouterId::new(key, router_random), hearing, inputs.clone())
+            node.beacons(port, router_id, Hearing::new(router_id, now), inputs.clone())
         });
         if config.follow_network {
             let watch = network::watch(node.commands.clone());

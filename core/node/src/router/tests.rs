@@ -2,8 +2,9 @@
 //! is remembered of sources is told to nobody.
 
 use super::clock::Tick;
+use super::destination::Entry;
 use super::*;
-use crate::wire::control::Update;
+use crate::wire::control::{Ihu, Update};
 
 const A: LinkId = LinkId(1);
 const B: LinkId = LinkId(2);

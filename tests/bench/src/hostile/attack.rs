@@ -167,7 +167,7 @@ fn say(attack: Attack, number: u64, address: Ipv6Addr, out: &mut BytesMut) {
             Tlv::Update(Update { interval: 30_000, seqno: 0, metric: 5, prefix, router_id })
         }
         Attack::Flapping => {
-            let metric = if number / 100 % 2 == 0 { 5 } else { u16::MAX };
+            let metric = if (number / 100).is_multiple_of(2) { 5 } else { u16::MAX };
             Tlv::Update(Update { interval: 30_000, seqno: 0, metric, prefix, router_id })
         }
         Attack::RouteRequest => {
@@ -177,7 +177,7 @@ fn say(attack: Attack, number: u64, address: Ipv6Addr, out: &mut BytesMut) {
         Attack::SeqnoRequest => {
             Tlv::SeqnoRequest(SeqnoRequest { seqno: 9, hop_count: 64, router_id, prefix })
         }
-        Attack::Deaf if number % 2 == 0 => {
+        Attack::Deaf if number.is_multiple_of(2) => {
             Tlv::RouteRequest(RouteRequest { generation: 0, prefix: None })
         }
         _ => {
@@ -187,7 +187,8 @@ fn say(attack: Attack, number: u64, address: Ipv6Addr, out: &mut BytesMut) {
                 _ => (made_up(7).1.address(), far),
             };
             let payload = vec![0; 100].into();
-            return DataPacket { hop_limit: 64, source, destination, payload }.encode(out);
+            DataPacket { hop_limit: 64, source, destination, payload }.encode(out);
+            return;
         }
     };
     tlv.encode(out);
