@@ -126,6 +126,22 @@ impl Shared {
     }
 }
 
+/// Dropped unclosed, the last handle waits for what is queued and for its threads: a thread that is
+/// still closing its connection while the process ends would use a cipher that is gone already.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.writes = mpsc::channel(1).0; // the queue ends with its last sender
+        let own = std::thread::current().id();
+        for thread in self.take_threads() {
+            // A job that held the last handle cannot wait for itself.
+            if thread.thread().id() != own {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
     std::thread::Builder::new()
         .name(name.to_owned())
