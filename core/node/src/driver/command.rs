@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use bytes::Bytes;
 use threephone_address::{PublicKey, Target};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::fastpath::Hold;
 use super::transport::Connection;
@@ -145,6 +145,8 @@ pub(crate) enum Input {
         packets: Vec<Packet>,
         opened: Vec<Opened>,
         held: Vec<Hold>,
+        /// Given back when all of it is handled: then the link may bring more.
+        turn: OwnedSemaphorePermit,
     },
     /// What the own host sent and the fast path left.
     Ip {

@@ -251,8 +251,8 @@ impl Core {
 
     fn handle_input(&mut self, input: Input, now: Instant) {
         match input {
-            // The holds end here, when all of the packets are handled.
-            Input::Packets { link, packets, opened, held: _held } => {
+            // The holds and the link's turn end here, when all of the packets are handled.
+            Input::Packets { link, packets, opened, held: _held, turn: _turn } => {
                 self.take_in_packets(link, packets, opened, now);
             }
             Input::Ip { packets } => {

@@ -1,15 +1,18 @@
 //! One peer link: a reader and a writer task around one connection.
 
+mod ration;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use self::ration::Ration;
 use super::command::Input;
 use super::fastpath::FastPath;
 use super::outbox::Outbox;
@@ -24,6 +27,9 @@ pub(super) const DRAIN: Duration = Duration::from_millis(500);
 /// Malformed control packets a link may bring at once, and then one more a second. A peer with a
 /// bug in one kind of packet stays; a flood does not.
 const MALFORMED_BURST: u64 = 100;
+/// Reads of one link that wait for the core at once: enough that it never waits for the link, and few
+/// enough that what others bring does not stand behind a queue of one peer's.
+const READS: usize = 2;
 
 /// The core's end of a link. Dropping it closes the link, after a short time to write what is
 /// queued.
@@ -79,6 +85,7 @@ async fn read(
     core: mpsc::Sender<Input>,
 ) {
     let started = Instant::now();
+    let (mut ration, reads) = (Ration::new(started), Arc::new(Semaphore::new(READS)));
     let mut malformed = 0;
     let reason = loop {
         let mut packets = Vec::new();
@@ -90,13 +97,20 @@ async fn read(
         counters.malformed.fetch_add(arrived.malformed, Ordering::Relaxed);
         malformed += arrived.malformed;
         let (opened, held) = fast.intercept(id, &mut packets);
-        if !(packets.is_empty() && opened.is_empty())
-            && core.send(Input::Packets { link: id, packets, opened, held }).await.is_err()
-        {
-            return;
+        let count = packets.len();
+        if !(packets.is_empty() && opened.is_empty()) {
+            let Ok(turn) = Arc::clone(&reads).acquire_owned().await else { return };
+            let input = Input::Packets { link: id, packets, opened, held, turn };
+            if core.send(input).await.is_err() {
+                return;
+            }
         }
         if malformed > MALFORMED_BURST + started.elapsed().as_secs() {
             break "it brings too many malformed packets".to_owned();
+        }
+        let pause = ration.take(count, Instant::now());
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
         }
     };
     let _ = core.send(Input::Down { link: id, reason }).await; // no core, nobody to tell

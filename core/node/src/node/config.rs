@@ -25,8 +25,8 @@ pub struct NodeConfig {
     /// The UDP port of beacons on the local network, usually [`PORT`](crate::discovery::PORT); without one
     /// nobody is looked for there.
     pub discovery: Option<u16>,
-    /// Whether it asks the system for news of its network, as [`Node::network_changed`] tells
-    /// otherwise. Only Linux has them, without Android.
+    /// Whether it asks the system for news of its network, which otherwise the application tells:
+    /// [`crate::Node::network_changed`]. Only Linux has them, without Android.
     pub follow_network: bool,
     /// What strangers can make grow, and how far.
     pub limits: Limits,
