@@ -20,7 +20,7 @@ use threephone_node::wire::frame::{Decoder, FrameError, Packet};
 use threephone_node::wire::message::{MessageBody, MessageId, MessagePacket};
 use threephone_node::{LinkId, Prefix, PublicKey, RouterId, SecretKey, Target};
 
-/// What section each test covers; that of QUIC comes with QUIC.
+/// What section each test covers; that of QUIC is read by the tests of transports.
 const SECTIONS: [&str; 14] = [
     "identity",
     "router_id",
@@ -118,7 +118,7 @@ fn decode_message(plaintext: &[u8]) -> MessagePacket {
 }
 
 #[test]
-fn every_section_but_quic_has_its_test() {
+fn every_section_but_quic_has_its_test_here() {
     let vectors = vectors();
     for (section, value) in vectors.as_object().unwrap() {
         let known = SECTIONS.contains(&section.as_str());
@@ -609,7 +609,7 @@ fn every_length_is_split_so_that_older_receivers_take_it() {
 
 #[test]
 fn a_discovery_beacon_names_the_router_id_that_its_node_would_announce() {
-    // Beacons themselves come with discovery; what they hold is known already.
+    // What a beacon holds; beacons themselves are tested where they are heard.
     let beacon = hex(&capture("link_local_discovery_beacon"), "hex");
     let id = RouterId::from_bytes(beacon[10..].try_into().unwrap());
     assert_eq!(id.public_key(), secret_b().public_key());

@@ -1,10 +1,11 @@
 //! What our QUIC says in its handshake, and how much it keeps.
 //!
-//! What the peer sees is as specified (2.4). What it does not see differs in three places, because
-//! datagrams go before streams in every QUIC packet, whatever waited longer: the datagram queue is
-//! short, so that control on the stream never waits behind 16 MiB of data; so is what the stream
-//! may have under way, for the same reason; and over IPv6 the first guess of the path's size leaves
-//! room for the larger header, without which full packets would be lost.
+//! What the peer sees is as specified (2.4). What it does not see differs in four places. Datagrams
+//! go before streams in every QUIC packet, whatever waited longer: the datagram queue is short, so
+//! that control on the stream never waits behind 16 MiB of data; so is what the stream may have under
+//! way, for the same reason. Of datagrams that came and wait to be read a quarter is kept, for 256
+//! links may have some. Over IPv6 the first guess of the path's size leaves room for the larger
+//! header, without which full packets would be lost.
 
 use std::io;
 use std::net::IpAddr;
