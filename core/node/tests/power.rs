@@ -111,7 +111,17 @@ async fn the_ledger_says_what_each_peer_and_cause_has_cost() {
     config.power = PowerPolicy::Auto;
     let ann = Node::start(config).await.unwrap();
     exchange(&ann, &ben).await;
-    let ledger = ann.ledger().await.unwrap();
+    // What was written is counted a moment after it left: the answer can be here before that.
+    let counted = async {
+        loop {
+            let ledger = ann.ledger().await.unwrap();
+            if ledger.peers.iter().all(|peer| peer.tx_bytes > 0) {
+                return ledger;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let ledger = tokio::time::timeout(LONG, counted).await.unwrap();
     assert_eq!(ledger.mode, PowerMode::Active);
     let [peer] = &ledger.peers[..] else { panic!("{ledger:?}") };
     assert!(peer.wake_ups > 0 && peer.rx_packets > 0 && peer.tx_packets > 0, "{peer:?}");
