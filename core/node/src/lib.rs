@@ -34,8 +34,8 @@ pub use message::{
 };
 pub use metrics::{LinkCounters, LinkQueues, NodeMetrics, PeerCount, RouteCounts};
 pub use node::{
-    Events, Node, NodeConfig, NodeError, NodeEvent, PeerKind, PeerState, PeerStatus, QueryStatus,
-    RouteStatus, Subscription, listen_advice,
+    Events, HeldMessage, Node, NodeConfig, NodeError, NodeEvent, PeerKind, PeerState, PeerStatus,
+    QueryStatus, RouteStatus, Subscription, listen_advice,
 };
 pub use power::{PowerMode, PowerPolicy};
 pub use prefix::{Prefix, PrefixError};

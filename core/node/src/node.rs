@@ -19,7 +19,7 @@ pub use self::config::NodeConfig;
 pub use self::status::{
     NodeError, NodeEvent, PeerKind, PeerState, PeerStatus, QueryStatus, RouteStatus, listen_advice,
 };
-pub use self::stream::{Events, Subscription};
+pub use self::stream::{Events, HeldMessage, Subscription};
 use crate::bus::{BusCounters, TopicPolicy};
 use crate::data::{DataCounters, PacketStatistics};
 use crate::driver::command::{Command, Released};

@@ -1,9 +1,11 @@
 //! A network of one's own: a name that is sent in clear, and a key that all its nodes share
 //! (spec 2.5).
 //!
-//! The key file is that of the network's other nodes: 32 raw bytes; what follows them is not read.
-//! A file of hexadecimal digits is refused, because older nodes would take its first 32 characters
-//! for the key, and the two would never meet.
+//! The key file is that of the network's other nodes: 32 raw bytes, and at most one end of line
+//! after them, as an editor leaves it. Older nodes take the first 32 bytes of any longer file, so the
+//! same file gives the same key there; but whoever has a longer one most likely has a key written
+//! down in another way (hexadecimal, base64), of which those nodes use a part that is easier to
+//! guess. Such a file is refused.
 
 use std::fmt;
 use std::fs::File;
@@ -36,6 +38,11 @@ pub enum PrivateNetworkError {
         "the key file holds fewer than the 32 bytes of a key; make it with `head -c 32 /dev/urandom`"
     )]
     TooShort,
+    /// The file holds more than a key.
+    #[error(
+        "the key file holds more than the 32 bytes of a key; if the network's other nodes use this file, they take its first 32 bytes: give those, from `head -c 32 FILE`; else make a new key with `head -c 32 /dev/urandom`"
+    )]
+    TooLong,
     /// The file holds hexadecimal digits.
     #[error(
         "the key file holds hexadecimal digits, which other nodes of the network would misread; turn it into the 32 bytes themselves with `xxd -r -p`"
@@ -61,9 +68,9 @@ impl PrivateNetwork {
         Ok(network)
     }
 
-    /// Takes the key from the first 32 bytes of a file.
+    /// Takes the key from a file of 32 bytes, after which one end of line may stand.
     pub fn from_file(name: &str, path: &Path) -> Result<Self, PrivateNetworkError> {
-        let mut bytes = Zeroizing::new([0; 66]); // 64 digits and an end of line
+        let mut bytes = Zeroizing::new([0; 67]); // 64 digits, an end of line, and one too many
         let (mut file, mut length) = (File::open(path)?, 0);
         while let Some(room) = bytes.get_mut(length..).filter(|room| !room.is_empty()) {
             match file.read(room)? {
@@ -71,15 +78,16 @@ impl PrivateNetwork {
                 read => length += read,
             }
         }
-        let read = bytes.get(..length).unwrap_or_default().trim_ascii();
-        if read.len() == 64 && read.iter().all(u8::is_ascii_hexdigit) {
-            return Err(PrivateNetworkError::Hexadecimal);
+        let read = bytes.get(..length).unwrap_or_default();
+        let (key, rest) = read.split_first_chunk::<32>().ok_or(PrivateNetworkError::TooShort)?;
+        let digits = read.trim_ascii();
+        match rest {
+            b"" | b"\n" | b"\r\n" => Self::new(name, *key),
+            _ if digits.len() == 64 && digits.iter().all(u8::is_ascii_hexdigit) => {
+                Err(PrivateNetworkError::Hexadecimal)
+            }
+            _ => Err(PrivateNetworkError::TooLong),
         }
-        let key = Zeroizing::new(*bytes.first_chunk::<32>().ok_or(PrivateNetworkError::TooShort)?);
-        if length < key.len() {
-            return Err(PrivateNetworkError::TooShort);
-        }
-        Self::new(name, *key)
     }
 
     /// What it is called.
@@ -123,14 +131,37 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_the_first_32_bytes_of_its_file() {
+    fn the_key_is_the_32_bytes_of_its_file_and_neither_more_nor_fewer() {
         let expected = PrivateNetwork::new("testnet", [7; 32]).unwrap();
-        for length in [32, 33, 66, 1000] {
-            assert!(from(&vec![7; length]).unwrap() == expected, "{length}");
-        }
+        assert!(from(&[7; 32]).unwrap() == expected);
         for length in [0, 31] {
             assert!(matches!(from(&vec![7; length]), Err(PrivateNetworkError::TooShort)));
         }
+        for length in [33, 64, 66, 67, 68, 1000] {
+            let error = from(&vec![7; length]).unwrap_err();
+            assert!(matches!(error, PrivateNetworkError::TooLong), "{length}: {error}");
+        }
+        let hexadecimal_of_64_bytes = "0123456789abcdef".repeat(8);
+        assert!(matches!(
+            from(hexadecimal_of_64_bytes.as_bytes()),
+            Err(PrivateNetworkError::TooLong)
+        ));
+    }
+
+    /// As older nodes, which take the first 32 bytes, read the same file.
+    #[test]
+    fn an_end_of_line_after_the_key_is_no_part_of_it_and_two_are_too_many() {
+        let expected = PrivateNetwork::new("testnet", [7; 32]).unwrap();
+        let with = |end: &[u8]| from(&[&[7; 32], end].concat());
+        for end in [&b"\n"[..], b"\r\n"] {
+            assert!(with(end).unwrap() == expected, "{end:?}");
+        }
+        for end in [&b"\n\n"[..], b" ", b"\r", b"\0"] {
+            assert!(matches!(with(end), Err(PrivateNetworkError::TooLong)), "{end:?}");
+        }
+        let ends_in_one = [&[7; 31][..], b"\n"].concat();
+        assert!(from(&ends_in_one).unwrap() != expected);
+        assert!(matches!(from(&ends_in_one[1..]), Err(PrivateNetworkError::TooShort)));
     }
 
     #[test]

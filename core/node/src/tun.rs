@@ -66,6 +66,11 @@ pub enum TunError {
     /// Another program has it open.
     #[error("the device '{0}' is in use by another program; choose another name")]
     Busy(String),
+    /// There is such a device, of another kind.
+    #[error(
+        "'{0}' is a network device of another kind, or was made in another way; choose another name, for example tun0"
+    )]
+    OtherKind(String),
     /// A step of making or configuring it failed.
     #[error("the device '{name}' cannot be set up ({step}): {error}")]
     Setup {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use threephone_address::{Target, same_subnet};
 use threephone_node::{
-    MessageId, MessageInfo, Node, OutgoingMessage, ReceivedMessage, SendState, TopicFilter,
-    TopicPolicy,
+    HeldMessage, MessageId, MessageInfo, Node, OutgoingMessage, ReceivedMessage, SendState,
+    TopicFilter, TopicPolicy,
 };
 
 use crate::{PhoneError, TOPIC};
@@ -114,6 +114,18 @@ impl Bus {
         timeout: Duration,
     ) -> Result<Option<ReceivedMessage>, PhoneError> {
         Ok(self.node.receive(filter(topic)?, timeout).await)
+    }
+
+    /// As [`Bus::receive`], but dropped untaken the message is the next to be received.
+    ///
+    /// # Errors
+    /// [`PhoneError::ReservedTopic`].
+    pub async fn hold(
+        &self,
+        topic: Option<&[u8]>,
+        timeout: Duration,
+    ) -> Result<Option<HeldMessage>, PhoneError> {
+        Ok(self.node.hold(filter(topic)?, timeout).await)
     }
 
     /// As [`Bus::receive`], but the message stays for whoever receives next.

@@ -199,6 +199,10 @@ impl Handover {
         Self { message: Some(message), back: None }
     }
 
+    pub(crate) fn message(&self) -> Option<&ReceivedMessage> {
+        self.message.as_ref()
+    }
+
     pub(crate) fn take(mut self) -> Option<ReceivedMessage> {
         self.message.take()
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use threephone_address::Target;
 use tokio::sync::oneshot;
 
-use super::{Node, Subscription};
+use super::{HeldMessage, Node, Subscription};
 use crate::driver::command::{Command, Handover, Patience, ReleaseGuard, Released, Taking};
 use crate::message::{
     MessageId, MessageInfo, OutgoingMessage, ReceivedMessage, SendError, SendState, TopicFilter,
@@ -108,12 +108,26 @@ impl Node {
         self.read(filter, Taking::Peek, timeout).await
     }
 
+    /// As [`Node::receive`], for readers that hand it on and learn only later whether it arrived.
+    pub async fn hold(&self, filter: TopicFilter, timeout: Duration) -> Option<HeldMessage> {
+        HeldMessage::new(self.hand_over(filter, Taking::Take, timeout).await?)
+    }
+
     async fn read(
         &self,
         filter: TopicFilter,
         taking: Taking,
         timeout: Duration,
     ) -> Option<ReceivedMessage> {
+        self.hand_over(filter, taking, timeout).await?.take()
+    }
+
+    async fn hand_over(
+        &self,
+        filter: TopicFilter,
+        taking: Taking,
+        timeout: Duration,
+    ) -> Option<Handover> {
         let ask = |wait| {
             let filter = filter.clone();
             self.ask(move |reply| Command::Receive { filter, taking, wait, reply })
@@ -121,12 +135,12 @@ impl Node {
         // Asked without patience first: an answer takes its time even when nothing is to be
         // waited for, and must not lose against a timeout of zero.
         if let Some(handover) = ask(Patience::None).await? {
-            return handover.take();
+            return Some(handover);
         }
         if timeout.is_zero() {
             return None;
         }
-        tokio::time::timeout(timeout, ask(Patience::Waits)).await.ok()???.take()
+        tokio::time::timeout(timeout, ask(Patience::Waits)).await.ok()??
     }
 
     /// Reserves a topic: its messages go only to the subscription. While nobody takes them, the

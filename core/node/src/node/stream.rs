@@ -1,4 +1,4 @@
-//! What a node hands out one by one: the messages of a topic, and events.
+//! What a node hands out one by one: messages, those of a topic, and events.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 
 use super::NodeEvent;
-use crate::driver::command::Released;
+use crate::driver::command::{Handover, Released};
 use crate::message::ReceivedMessage;
 
 /// Receives the messages of one topic, in the order they were completed.
@@ -42,6 +42,30 @@ impl Drop for Subscription {
         while let Ok(message) = self.receiver.try_recv() {
             let _ = self.released.send(Released::Message(message)); // closed: nobody can receive
         }
+    }
+}
+
+/// A message that somebody reads who may yet fail to pass it on. Nobody else is given it meanwhile;
+/// dropped untaken, it is the next to be received. Its sender has heard that it was read.
+pub struct HeldMessage {
+    message: ReceivedMessage,
+    handover: Handover,
+}
+
+impl HeldMessage {
+    pub(super) fn new(handover: Handover) -> Option<Self> {
+        Some(Self { message: handover.message()?.clone(), handover })
+    }
+
+    /// What was received.
+    pub fn message(&self) -> &ReceivedMessage {
+        &self.message
+    }
+
+    /// Takes it for good.
+    pub fn take(self) -> ReceivedMessage {
+        drop(self.handover.take());
+        self.message
     }
 }
 

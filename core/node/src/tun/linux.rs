@@ -54,6 +54,7 @@ fn open_queue(name: &str, is_one_of_several: bool) -> Result<File, TunError> {
         return Err(match error.raw_os_error() {
             Some(libc::EPERM) => TunError::Privilege(name),
             Some(libc::EBUSY) => TunError::Busy(name),
+            Some(libc::EINVAL) => TunError::OtherKind(name),
             _ => TunError::Setup { name, step: "making", error },
         });
     }

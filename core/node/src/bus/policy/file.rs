@@ -13,7 +13,7 @@ use crate::Prefix;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopicPolicyError {
     /// The file could not be read.
-    #[error("cannot read the topic file {path}: {error}", path = path.display())]
+    #[error("the topic file cannot be read: {error}; name one that is there and that you may read")]
     Unreadable {
         /// Which.
         path: PathBuf,

@@ -4,10 +4,13 @@
 //! in the middle with any certificate gets into their network. Ours believes none, whatever it
 //! says, and looks whether the key was used before the first byte is read or written.
 
+mod refused;
+
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use openssl::error::ErrorStack;
 use openssl::ssl::{
@@ -17,6 +20,7 @@ use openssl::ssl::{
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
+use self::refused::{Sparing, explain};
 use super::handshake::{DEADLINE, Handshakes};
 use super::stream::{StreamReader, StreamWriter};
 use super::tcp::{self, Tcp};
@@ -46,7 +50,7 @@ impl Tls {
     pub(super) fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Listener>> {
         let handshakes = Handshakes::new(HANDSHAKES, HANDSHAKES_PER_SOURCE, DEADLINE);
         let (tcp, server) = (tcp::listen(address)?, self.server.clone());
-        Ok(Box::new(TlsListener { tcp, server, handshakes }))
+        Ok(Box::new(TlsListener { tcp, server, handshakes, refusals: Arc::default() }))
     }
 
     /// One attempt.
@@ -57,7 +61,7 @@ impl Tls {
     ) -> io::Result<Connection> {
         let shaking = async {
             let mut stream = stream(&self.client, tcp::connect(to).await?)?;
-            Pin::new(&mut stream).connect().await.map_err(io::Error::other)?;
+            Pin::new(&mut stream).connect().await.map_err(explain)?;
             io::Result::Ok(stream)
         };
         let stream = tokio::time::timeout(DEADLINE, shaking).await;
@@ -70,6 +74,7 @@ struct TlsListener {
     tcp: Tcp,
     server: SslContext,
     handshakes: Arc<Handshakes>,
+    refusals: Arc<Sparing>,
 }
 
 impl Listener for TlsListener {
@@ -85,16 +90,28 @@ impl Listener for TlsListener {
                 let place = self.handshakes.admit(source_of(&remote));
                 let shaking = shake_hands(self.server.clone(), stream, remote);
                 let (tracker, closing) = (arrivals.tracker.clone(), arrivals.closing.clone());
-                let arrivals = arrivals.clone();
+                let (arrivals, refusals) = (arrivals.clone(), Arc::clone(&self.refusals));
                 let task = async move {
                     match place.run(shaking).await {
                         Ok(connection) => drop(arrivals.hand_over(connection).await),
-                        Err(error) => tracing::debug!(%from, %error, "a TLS handshake failed"),
+                        Err(error) => tell(from, &error, &refusals),
                     }
                 };
                 tracker.spawn(closing.run_until_cancelled_owned(task));
             }
         })
+    }
+}
+
+/// A node that was set up wrongly is worth a warning now and then, a stranger who hangs up is not.
+fn tell(from: SocketAddr, error: &io::Error, refusals: &Sparing) {
+    let is_of_the_network = error.kind() == io::ErrorKind::PermissionDenied;
+    match is_of_the_network.then(|| refusals.warn(Instant::now())).flatten() {
+        Some(others) => tracing::warn!(
+            %from, %error, others,
+            "a peer was refused; others are counted and told of a minute later"
+        ),
+        None => tracing::debug!(%from, %error, "a TLS handshake failed"),
     }
 }
 
@@ -104,7 +121,7 @@ async fn shake_hands(
     remote: Endpoint,
 ) -> io::Result<Connection> {
     let mut stream = stream(&server, tcp)?;
-    Pin::new(&mut stream).accept().await.map_err(io::Error::other)?;
+    Pin::new(&mut stream).accept().await.map_err(explain)?;
     connection(stream, remote)
 }
 
