@@ -106,7 +106,10 @@ impl From<threephone::PhoneError> for PhoneError {
             Core::BadName(_) => {
                 Self::invalid("name", "use 1 to 64 characters, none of them control characters")
             }
-            Core::HomeUnusable { source, .. } => source.into(),
+            Core::HomeUnusable { source, .. } | Core::HomeUnreadable { source, .. } => {
+                source.into()
+            }
+            Core::NotAFolder { .. } => Self::Denied,
             Core::InUse { holder, .. } => Self::InUse { pid: holder.map(|holder| holder.pid) },
             Core::NodeKey { source, .. } => source.into(),
             Core::NodeKeyMissing { .. } | Core::NodeKeyOfAnother { .. } => Self::Damaged,
@@ -306,6 +309,8 @@ mod tests {
         let io = || io::Error::other("open /secret/home");
         let errors = [
             Core::HomeUnusable { path: path.clone(), source: io() },
+            Core::HomeUnreadable { path: path.clone(), source: io() },
+            Core::NotAFolder { home: path.clone() },
             Core::StoreKeyDamaged { path: path.clone() },
             Core::PassphraseNotWanted { key_file: path },
             Core::Store(StoreError::Sqlite("unable to open /secret/home".into())),

@@ -11,6 +11,7 @@ use threephone_messaging::MessagingError;
 use threephone_node::{KeyFileError, NodeError, SendError};
 use threephone_store::StoreError;
 
+use crate::home::shell_word;
 use crate::lock::Holder;
 
 /// Why the phone did not do what was asked.
@@ -18,8 +19,8 @@ use crate::lock::Holder;
 #[non_exhaustive]
 pub enum PhoneError {
     /// No profile was made here.
-    #[error("there is no profile in {}; make one with `threephone --home {} init --name NAME`",
-        home.display(), home.display())]
+    #[error("there is no profile in {}; make one with `threephone --home {} init --name NAME`, or \
+        name the folder of yours with --home", home.display(), shell_word(home))]
     NotInitialised {
         /// The folder.
         home: PathBuf,
@@ -35,14 +36,29 @@ pub enum PhoneError {
     /// A name that is empty, too long, or holds control characters.
     #[error("'{0}' cannot be a name: use 1 to 64 characters, none of them control characters")]
     BadName(String),
-    /// A file or folder of the home cannot be read or written.
-    #[error("{}: {source}; check that you may write there, or choose another home folder",
-        path.display())]
+    /// A file or folder of the home cannot be written or made.
+    #[error("{}: {source}; {}", path.display(), write_advice(source))]
     HomeUnusable {
         /// The file or folder.
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// A file or folder of the home is there and cannot be read, so nothing is known of a profile.
+    #[error("cannot read {}: {source}; only the user who made the profile may read it: run this as \
+        that user, or see with `ls -la {}` whom it belongs to", path.display(), shell_word(path))]
+    HomeUnreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// What was named as the home is a file.
+    #[error("{} is a file, and a profile lies in a folder; name another with --home",
+        home.display())]
+    NotAFolder {
+        /// What was named.
+        home: PathBuf,
     },
     /// Another process has the profile open.
     #[error("{} is in use by {}", home.display(), describe(holder.as_ref()))]
@@ -142,6 +158,16 @@ pub enum PhoneError {
 impl From<threephone_store::rusqlite::Error> for PhoneError {
     fn from(error: threephone_store::rusqlite::Error) -> Self {
         Self::Store(error.into())
+    }
+}
+
+fn write_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull => "the disk is full: free some space and try again",
+        io::ErrorKind::QuotaExceeded => {
+            "your share of the disk is full: free some space, or have it raised"
+        }
+        _ => "check that you may write there, or choose another home folder",
     }
 }
 

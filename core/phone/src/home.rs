@@ -65,10 +65,29 @@ impl Home {
         self.path.join("profile.db")
     }
 
-    /// Whether there is a database to open. Another file system cannot be asked; there it turns out
-    /// when the profile is looked for.
-    pub(crate) fn has_database(&self) -> bool {
-        self.vfs.is_some() || self.holds_database_file()
+    /// Looks whether there is a database to open. Another file system cannot be asked; there it turns
+    /// out when the profile is looked for.
+    ///
+    /// # Errors
+    /// [`PhoneError::NotInitialised`] where there is none, [`PhoneError::HomeUnreadable`] where that
+    /// cannot be told, [`PhoneError::NotAFolder`].
+    pub fn check(&self) -> Result<(), PhoneError> {
+        if self.vfs.is_some() {
+            return Ok(());
+        }
+        if self.path.is_file() {
+            return Err(PhoneError::NotAFolder { home: self.path.clone() });
+        }
+        let path = self.database();
+        match path.try_exists() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(PhoneError::NotInitialised { home: self.path.clone() }),
+            // Below something that is no folder there is nothing.
+            Err(source) if source.kind() == io::ErrorKind::NotADirectory => {
+                Err(PhoneError::NotInitialised { home: self.path.clone() })
+            }
+            Err(source) => Err(PhoneError::HomeUnreadable { path, source }),
+        }
     }
 
     /// Whether the database lies here, made whole or not.
@@ -93,6 +112,9 @@ impl Home {
 
     /// Makes the folder (0700) and its parents where they are missing.
     pub(crate) fn create(&self) -> Result<(), PhoneError> {
+        if self.path.is_file() {
+            return Err(PhoneError::NotAFolder { home: self.path.clone() });
+        }
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -100,7 +122,7 @@ impl Home {
             .map_err(|source| self.unusable(&self.path, source))
     }
 
-    /// The error for a path in this home that cannot be used.
+    /// The error for a path in this home that cannot be written.
     pub(crate) fn unusable(&self, path: &Path, source: io::Error) -> PhoneError {
         PhoneError::HomeUnusable { path: path.to_owned(), source }
     }
@@ -133,9 +155,38 @@ impl Home {
     }
 }
 
+/// A path as one word of a shell's command line, for hints that are typed as they stand.
+pub fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text,
+        // Within quotes everything stands for itself but the quote.
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_with_blanks_and_quotes_stays_one_word_in_a_hint() {
+        assert_eq!(shell_word(Path::new("/home/ann/threephone")), "/home/ann/threephone");
+        assert_eq!(shell_word(Path::new("/my phone/Ann's")), r"'/my phone/Ann'\''s'");
+        let error = Home::new("/my phone").check().unwrap_err();
+        assert!(error.to_string().contains("--home '/my phone' init"), "{error}");
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_folder_is_named_as_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path().join("file"));
+        std::fs::write(home.path(), b"").unwrap();
+        for error in [home.check().unwrap_err(), home.create().unwrap_err()] {
+            assert!(matches!(error, PhoneError::NotAFolder { .. }), "{error}");
+        }
+    }
 
     #[test]
     fn a_new_home_is_closed_to_others_and_so_are_its_files() {

@@ -69,7 +69,7 @@ pub(crate) fn open_store_key(home: &Home, source: &KeySource) -> Result<StoreKey
         KeySource::Bytes(bytes) => Ok(StoreKey::from_bytes(**bytes)),
         KeySource::File if kdf_file.exists() => Err(PhoneError::PassphraseNeeded),
         KeySource::File => {
-            let bytes = read(home, &key_file)?;
+            let bytes = read(&key_file)?;
             let bytes = <[u8; 32]>::try_from(bytes.as_slice())
                 .map_err(|_| PhoneError::StoreKeyDamaged { path: key_file })?;
             Ok(StoreKey::from_bytes(*Zeroizing::new(bytes)))
@@ -78,7 +78,7 @@ pub(crate) fn open_store_key(home: &Home, source: &KeySource) -> Result<StoreKey
             Err(PhoneError::PassphraseNotWanted { key_file })
         }
         KeySource::Passphrase(passphrase) => {
-            let text = read(home, &kdf_file)?;
+            let text = read(&kdf_file)?;
             let params: KdfParams = serde_json::from_slice(&text)
                 .map_err(|_| PhoneError::StoreKeyDamaged { path: kdf_file })?;
             Ok(StoreKey::from_passphrase(passphrase, &params)?)
@@ -86,9 +86,9 @@ pub(crate) fn open_store_key(home: &Home, source: &KeySource) -> Result<StoreKey
     }
 }
 
-fn read(home: &Home, path: &Path) -> Result<Zeroizing<Vec<u8>>, PhoneError> {
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, PhoneError> {
     std::fs::read(path).map(Zeroizing::new).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => PhoneError::StoreKeyDamaged { path: path.to_owned() },
-        _ => home.unusable(path, source),
+        _ => PhoneError::HomeUnreadable { path: path.to_owned(), source },
     })
 }

@@ -46,7 +46,7 @@ mod time;
 pub use bus::Bus;
 pub use error::PhoneError;
 pub use event::{Batch, Cursor, EventLog};
-pub use home::Home;
+pub use home::{Home, shell_word};
 pub use init::InitReport;
 pub use key::KeySource;
 pub use link::TOPIC;

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::str::FromStr;
 
@@ -80,13 +80,12 @@ impl HomeLock {
             }
             Err(TryLockError::Error(source)) => return Err(home.unusable(&path, source)),
         }
-        let write = |file: &mut File| {
-            file.set_len(0)?;
-            file.rewind()?;
-            writeln!(file, "{} {purpose}", std::process::id())
-        };
-        write(&mut file).map_err(|source| home.unusable(&path, source))?;
-        Ok(Self { file })
+        match write_holder(&mut file, purpose) {
+            Ok(()) => Ok(Self { file }),
+            // The lock is held all the same, and who only reads needs no room on the disk.
+            Err(source) if is_full(&source) => Ok(Self { file }),
+            Err(source) => Err(home.unusable(&path, source)),
+        }
     }
 }
 
@@ -95,6 +94,16 @@ impl Drop for HomeLock {
         // Whoever looks between the next taking and its text must not read of us.
         let _ = self.file.set_len(0);
     }
+}
+
+fn write_holder(file: &mut File, purpose: Purpose) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{} {purpose}", std::process::id())
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// None in the moment between another process's taking the lock and its writing down who it is.

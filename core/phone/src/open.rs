@@ -41,9 +41,7 @@ pub(crate) struct Closing {
 /// Opens a profile. Whatever was opened before a failure is closed again.
 pub(crate) async fn open(options: PhoneOptions) -> Result<Parts, PhoneError> {
     let home = options.home;
-    if !home.has_database() {
-        return Err(not_initialised(&home));
-    }
+    home.check()?;
     let lock = HomeLock::take(&home, options.purpose)?;
     let (key_home, source) = (home.clone(), options.key);
     let key = blocking(move || open_store_key(&key_home, &source)).await?;

@@ -34,6 +34,15 @@ impl StoreOptions {
         Self { path: path.into(), key, rooms, vfs: None, readers: 2 }
     }
 
+    /// How to open a database that is there on a disk without room, if that is another way. In a
+    /// file beside it connections share the index of its log, which has to be made; SQLite's
+    /// exclusive mode keeps that in memory, for one process. Such a database can at least be read.
+    pub(crate) fn without_room(&self) -> Option<Self> {
+        let is_there = std::fs::metadata(&self.path).is_ok_and(|file| file.len() > 0);
+        let exclusive = (cfg!(unix) && is_there && self.vfs.is_none()).then_some("unix-excl")?;
+        Some(Self { vfs: Some(exclusive.to_owned()), ..self.clone() })
+    }
+
     pub(crate) fn writer(&self) -> Result<Connection, StoreError> {
         let created = self.vfs.is_none() && !self.path.exists();
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;

@@ -30,6 +30,17 @@ impl Store {
     /// # Errors
     /// See [`StoreError`]; the file is not changed by a wrong key or a newer version.
     pub fn open(options: StoreOptions) -> Result<Self, StoreError> {
+        match Self::open_once(&options) {
+            Err(StoreError::Full) => match options.without_room() {
+                Some(options) => Self::open_once(&options),
+                None => Err(StoreError::Full),
+            },
+            opened => opened,
+        }
+        .map_err(|error| error.about(&options.path))
+    }
+
+    fn open_once(options: &StoreOptions) -> Result<Self, StoreError> {
         let mut connection = options.writer()?;
         migrate::migrate(&mut connection, &options.rooms)?;
         StoreOptions::trust(&connection)?;
