@@ -1,12 +1,15 @@
 //! What may be typed: commands, options and their help texts. No logic.
 
 mod api;
+mod parse;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use self::api::Api;
+use self::parse::{listen, mail_id, message_id, name, seconds, topic};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use threephone::address::{MailTarget, Target};
 use threephone::node::{Endpoint, PeerAddress};
@@ -42,7 +45,7 @@ pub(crate) enum Command {
     /// Make a profile: folder, node key, database and device key; prints the address
     Init {
         /// The name that others see on mail from here
-        #[arg(long)]
+        #[arg(long, value_parser = name)]
         name: String,
     },
     /// Run the node and the services until SIGINT or SIGTERM
@@ -86,7 +89,7 @@ pub(crate) enum Command {
 pub(crate) struct Up {
     /// Accept peers here, e.g. tcp://[::]:9651 or quic://[::]:9651; port 0 takes a free one (see
     /// `status`); without any the node only dials [may be repeated]
-    #[arg(long, value_name = "ENDPOINT")]
+    #[arg(long, value_name = "ENDPOINT", value_parser = listen)]
     pub(crate) listen: Vec<Endpoint>,
     /// Connect to this peer, and again whenever the link is lost [may be repeated]
     ///
@@ -99,7 +102,8 @@ pub(crate) struct Up {
     /// Links over TCP are then TLS 1.3 with the network's key, and there are no QUIC links.
     #[arg(long, value_name = "NAME", requires = "network_key_file")]
     pub(crate) network_name: Option<String>,
-    /// The key of that network: a file of 32 bytes, e.g. from `head -c 32 /dev/urandom`
+    /// The key of that network: a file of exactly 32 bytes (one end of line after them is no part of
+    /// the key), e.g. from `head -c 32 /dev/urandom`
     #[arg(long, value_name = "FILE", requires = "network_name")]
     pub(crate) network_key_file: Option<PathBuf>,
     /// Do not look for peers on the local network
@@ -204,6 +208,7 @@ pub(crate) enum Mail {
     /// Show one mail
     Show {
         /// As shown by `mail list`
+        #[arg(value_parser = mail_id)]
         id: String,
         /// The message byte for byte as stored
         #[arg(long)]
@@ -230,7 +235,7 @@ pub(crate) enum Mail {
     #[command(group = clap::ArgGroup::new("what").required(true))]
     Export {
         /// The mail
-        #[arg(group = "what")]
+        #[arg(group = "what", value_parser = mail_id)]
         id: Option<String>,
         /// All of this mailbox as mbox instead
         #[arg(long, group = "what")]
@@ -276,25 +281,28 @@ pub(crate) enum Bus {
         /// An overlay address, a public key, or its .myc form
         address: Target,
         /// Up to 255 bytes that say what it is about
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", value_parser = OsStringValueParser::new().try_map(topic))]
         topic: OsString,
         /// Wait up to S seconds until the other node has it; exit code 3 if it has not
         #[arg(long, value_name = "S", value_parser = seconds)]
         wait: Option<Duration>,
         /// Wait up to S seconds for a reply and print it as `bus receive` does; exit code 3 if none
-        /// came
+        /// came, and then the id of the message is printed
         #[arg(long, value_name = "S", value_parser = seconds, conflicts_with = "wait")]
         wait_reply: Option<Duration>,
         /// This is the reply to the message ID that came from ADDRESS
-        #[arg(long, value_name = "ID", conflicts_with_all = ["wait_reply", "topic"])]
+        #[arg(long, value_name = "ID", value_parser = message_id,
+            conflicts_with_all = ["wait_reply", "topic"])]
         reply_to: Option<String>,
-        /// The message; `-` is standard input; nothing is a message of no bytes
+        /// The message, up to 16 MiB; `-` is standard input; nothing is a message of no bytes
         data: Option<OsString>,
     },
     /// Take one message; prints its bytes, and where it is from on standard error
+    ///
+    /// It is taken once it is printed: if standard output cannot be written, it stays for the next.
     Receive {
         /// Only of this topic [default: any but the product's own]
-        #[arg(long)]
+        #[arg(long, value_parser = OsStringValueParser::new().try_map(topic))]
         topic: Option<OsString>,
         /// Wait up to S seconds; exit code 3 if nothing came
         #[arg(long, value_name = "S", default_value = "0", value_parser = seconds)]
@@ -303,12 +311,6 @@ pub(crate) enum Bus {
         #[arg(long)]
         peek: bool,
     },
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| format!("'{text}' is not a number of seconds"))?;
-    Duration::try_from_secs_f64(seconds)
-        .map_err(|_| format!("'{text}' is not a number of seconds from now on"))
 }
 
 #[cfg(test)]
@@ -334,13 +336,5 @@ mod tests {
             Cli::try_parse_from(["threephone", "chat", "send", "ben", "hello"]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("64 hexadecimal digits"), "{error}");
-    }
-
-    #[test]
-    fn times_are_seconds_with_or_without_a_fraction() {
-        assert_eq!(seconds("0.5").unwrap(), Duration::from_millis(500));
-        for text in ["", "-1", "soon", "NaN", "inf", "1e300"] {
-            assert!(seconds(text).is_err(), "{text}");
-        }
     }
 }

@@ -42,7 +42,13 @@ impl Client {
         self.next_id = self.next_id.wrapping_add(1);
         let request =
             Request { jsonrpc: Version, id: Some(id.clone()), method: method.into(), params };
-        self.writer.write_all(&rpc::line(&request)).await.map_err(|_| gone())?;
+        let line = rpc::line(&request);
+        if !rpc::fits(&line) {
+            return Err(CliError::failed(
+                "this is more than fits into one request; send less at a time",
+            ));
+        }
+        self.writer.write_all(&line).await.map_err(|_| gone())?;
         loop {
             let line =
                 rpc::read_line(&mut self.reader).await.map_err(|error| match error.kind() {

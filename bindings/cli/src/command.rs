@@ -9,8 +9,6 @@ mod power;
 mod status;
 mod up;
 
-use std::io::Read as _;
-
 use crate::args::{Cli, Command, Global};
 use crate::error::CliError;
 use crate::print::Format;
@@ -48,15 +46,4 @@ pub(crate) fn run(cli: Cli) -> Result<(), CliError> {
     // A read of standard input that nobody waits for any more must not keep the process.
     runtime.shutdown_background();
     outcome
-}
-
-/// All of standard input. Signals are heard meanwhile.
-async fn read_stdin() -> Result<Vec<u8>, CliError> {
-    let read = tokio::task::spawn_blocking(|| {
-        let mut bytes = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
-    });
-    read.await
-        .map_err(CliError::failed)?
-        .map_err(|error| CliError::Failed(format!("cannot read standard input: {error}")))
 }

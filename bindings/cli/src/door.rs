@@ -8,13 +8,14 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use threephone::{Home, KeySource, Network, Phone, PhoneError, PhoneOptions, Purpose};
+use threephone::{Home, KeySource, Network, Phone, PhoneError, PhoneOptions, Purpose, shell_word};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::args::Global;
 use crate::client::Client;
 use crate::error::CliError;
+use crate::input::{self, Limit};
 use crate::method::{self, Sink};
 use crate::print::remark;
 
@@ -22,6 +23,9 @@ use crate::print::remark;
 /// the lock and does not listen yet.
 const TURN_WITHIN: Duration = Duration::from_secs(15);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+const PASSPHRASE_FILE: &str = "--passphrase-file";
+const PASSPHRASE: Limit = Limit { bytes: 64 * 1024, of: "the file of a passphrase" };
 
 pub(crate) enum Door {
     /// A daemon runs.
@@ -61,11 +65,15 @@ impl Door {
         let home = home(global)?;
         match connect(&home).await? {
             Some(client) => Ok(Self::Daemon(client)),
-            None => Err(CliError::Failed(format!(
-                "the node of {} is not running; {}",
-                home.path().display(),
-                start_hint(&home)
-            ))),
+            None => {
+                // Where there is no profile, starting its node is no advice.
+                home.check()?;
+                Err(CliError::Failed(format!(
+                    "the node of {} is not running; {}",
+                    home.path().display(),
+                    start_hint(&home)
+                )))
+            }
         }
     }
 
@@ -162,6 +170,11 @@ async fn connect(home: &Home) -> Result<Option<Client>, CliError> {
             ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory => {
                 Ok(None)
             }
+            ErrorKind::PermissionDenied => Err(CliError::Failed(format!(
+                "{}: {error}; this profile is another user's: run this as that user, or name your \
+                 own with --home",
+                home.control_socket().display()
+            ))),
             _ => Err(CliError::file(&home.control_socket(), &error)),
         },
     }
@@ -192,17 +205,18 @@ pub(crate) fn key_source(global: &Global) -> Result<KeySource, CliError> {
 }
 
 fn read_passphrase(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, CliError> {
-    let bytes =
-        zeroize::Zeroizing::new(std::fs::read(path).map_err(|error| CliError::file(path, &error))?);
-    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let bytes = zeroize::Zeroizing::new(input::file(PASSPHRASE_FILE, path, PASSPHRASE)?);
+    let line = input::first_line(&bytes);
     if line.is_empty() {
-        return Err(CliError::Failed(format!("{}: the first line is empty", path.display())));
+        return Err(CliError::Failed(format!(
+            "{PASSPHRASE_FILE} {}: the first line is empty; write the passphrase there",
+            path.display()
+        )));
     }
     Ok(zeroize::Zeroizing::new(line.to_vec()))
 }
 
 /// What to type to start the daemon of a home.
 pub(crate) fn start_hint(home: &Home) -> String {
-    format!("start it with `threephone --home {} up`", home.path().display())
+    format!("start it with `threephone --home {} up`", shell_word(home.path()))
 }

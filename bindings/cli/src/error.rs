@@ -3,8 +3,9 @@
 use std::io;
 
 use threephone::PhoneError;
+use threephone::node::{NodeError, TunError};
 
-use crate::rpc::Failure;
+use crate::rpc::{self, Failure};
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,15 @@ impl CliError {
         }
     }
 
+    /// For what was done before its result could not be printed: whoever takes the failure for one of
+    /// the work would do that twice.
+    pub(crate) fn but_done(self) -> Self {
+        match self {
+            Self::Failed(text) => Self::Failed(format!("{text}; what was asked for was done")),
+            other => other,
+        }
+    }
+
     pub(crate) fn failed(error: impl ToString) -> Self {
         Self::Failed(error.to_string())
     }
@@ -50,6 +60,14 @@ impl CliError {
     /// An error about one file.
     pub(crate) fn file(path: &std::path::Path, error: &io::Error) -> Self {
         Self::Failed(format!("{}: {error}", path.display()))
+    }
+
+    /// An error about the file that an option or argument names.
+    pub(crate) fn option(option: &str, path: &std::path::Path, error: &io::Error) -> Self {
+        Self::Failed(format!(
+            "{option} {}: {error}; name a file that is there and that you may read",
+            path.display()
+        ))
     }
 
     /// An error from writing to standard output.
@@ -63,12 +81,20 @@ impl CliError {
 
 impl From<PhoneError> for CliError {
     fn from(error: PhoneError) -> Self {
-        Self::failed(error)
+        match error {
+            PhoneError::BadName(_)
+            | PhoneError::ReservedTopic(_)
+            | PhoneError::Node(NodeError::Tun(TunError::Name(_))) => Self::Usage(error.to_string()),
+            error => Self::failed(error),
+        }
     }
 }
 
 impl From<Failure> for CliError {
     fn from(failure: Failure) -> Self {
-        Self::Failed(failure.message)
+        match failure.code {
+            rpc::INVALID_PARAMS => Self::Usage(failure.message),
+            _ => Self::Failed(failure.message),
+        }
     }
 }

@@ -10,6 +10,7 @@ mod command;
 mod demo;
 mod door;
 mod error;
+mod input;
 mod log;
 mod method;
 mod print;

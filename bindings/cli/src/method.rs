@@ -4,13 +4,17 @@
 mod bus;
 mod chat;
 mod event;
+mod held;
 mod mail;
 mod node;
 mod power;
 mod transfer;
 
 pub(crate) use chat::state as line_state;
+pub(crate) use held::Held;
 pub(crate) use power::Change;
+
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,19 +26,28 @@ use crate::rpc::{self, Failure, Reply};
 
 /// Where a method puts what it yields before its result.
 pub(crate) enum Sink {
-    /// To a client of the control socket, for the request with this id.
-    Client(Value, mpsc::Sender<Vec<u8>>),
+    /// To a client of the control socket, for the request with this id; beside it the messages that
+    /// its connection has not confirmed.
+    Client(Value, mpsc::Sender<Vec<u8>>, Arc<Held>),
     /// To the command that runs in this process.
     Command(mpsc::Sender<Value>),
 }
 
 impl Sink {
+    /// Where messages wait until they are confirmed; nowhere without a connection.
+    fn held(&self) -> Option<&Held> {
+        match self {
+            Self::Client(_, _, held) => Some(held),
+            Self::Command(_) => None,
+        }
+    }
+
     /// # Errors
     /// When nobody listens any more.
     async fn item(&self, item: &impl Serialize) -> Result<(), Failure> {
         let item = to_value(item)?;
         let taken = match self {
-            Self::Client(id, replies) => {
+            Self::Client(id, replies, _) => {
                 replies.send(rpc::line(&Reply::item(id.clone(), item))).await.is_ok()
             }
             Self::Command(items) => items.send(item).await.is_ok(),
@@ -69,9 +82,10 @@ pub(crate) async fn call(
         "mail.import" => to_value(&transfer::import(phone, read(params)?, sink).await?),
         "mail.export" => to_value(&transfer::export(phone, read(params)?, sink).await?),
         "bus.send" => to_value(&bus::send(phone, read(params)?).await?),
-        "bus.ask" => to_value(&bus::ask(phone, read(params)?).await?),
+        "bus.ask" => to_value(&bus::ask(phone, read(params)?, sink).await?),
         "bus.wait" => to_value(&bus::wait(phone, read(params)?).await?),
-        "bus.receive" => to_value(&bus::receive(phone, read_or_default(params)?).await?),
+        "bus.receive" => to_value(&bus::receive(phone, read_or_default(params)?, sink).await?),
+        "bus.confirm" => to_value(&held::settle(read(params)?, sink)?),
         "event.next" => to_value(&event::next(phone, read_or_default(params)?).await?),
         _ => Err(Failure::new(rpc::METHOD_NOT_FOUND, format!("there is no method '{method}'"))),
     }

@@ -32,6 +32,15 @@ impl Format {
         };
         print_line(&line)
     }
+
+    /// As [`Format::print`], for what came of something that was done.
+    pub(crate) fn print_done<T: Serialize>(
+        self,
+        value: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), CliError> {
+        self.print(value, text).map_err(CliError::but_done)
+    }
 }
 
 /// Prints a line; nothing for an empty one.

@@ -107,6 +107,11 @@ pub(crate) fn line(message: &impl Serialize) -> Vec<u8> {
     bytes
 }
 
+/// Whether the other side takes the line.
+pub(crate) fn fits(line: &[u8]) -> bool {
+    u64::try_from(line.len()).is_ok_and(|length| length <= LINE_LIMIT)
+}
+
 /// The next line without its line feed; none at the end of the stream.
 ///
 /// # Errors

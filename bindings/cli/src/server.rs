@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::method::{self, Sink};
+use crate::method::{self, Held, Sink};
 use crate::rpc::{self, Failure, Reply, Request};
 use crate::view::InterfacesView;
 use threephone::Phone;
@@ -19,7 +19,7 @@ use threephone_servers::Addresses;
 /// Connections at a time; every command is one, every `follow` keeps one.
 const CONNECTIONS: usize = 128;
 /// Requests of one connection that run at a time; further ones wait unread.
-const REQUESTS: usize = 64;
+pub(crate) const REQUESTS: usize = 64;
 /// Replies that wait for a client that reads slowly; then its requests wait too.
 const REPLIES: usize = 64;
 
@@ -85,6 +85,8 @@ async fn connection(
             }
         }
     });
+    // Dropped with the connection, which gives back what its client did not confirm.
+    let held = Arc::new(Held::default());
     let slots = Arc::new(Semaphore::new(REQUESTS));
     let mut reader = BufReader::new(reader);
     loop {
@@ -98,10 +100,11 @@ async fn connection(
             continue;
         }
         let (phone, stop, replies) = (phone.clone(), stop.clone(), replies.clone());
+        let held = held.clone();
         tasks.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = answer(&line, &phone, addresses, &replies) => {}
+                () = answer(&line, &phone, addresses, &replies, held) => {}
             }
             drop(slot);
         });
@@ -113,7 +116,13 @@ async fn connection(
     tasks.wait().await;
 }
 
-async fn answer(line: &[u8], phone: &Phone, addresses: Addresses, replies: &mpsc::Sender<Vec<u8>>) {
+async fn answer(
+    line: &[u8],
+    phone: &Phone,
+    addresses: Addresses,
+    replies: &mpsc::Sender<Vec<u8>>,
+    held: Arc<Held>,
+) {
     let request = match parse(line) {
         Ok(request) => request,
         Err(failure) => {
@@ -122,7 +131,7 @@ async fn answer(line: &[u8], phone: &Phone, addresses: Addresses, replies: &mpsc
         }
     };
     let id = request.id.clone();
-    let sink = Sink::Client(id.clone().unwrap_or_default(), replies.clone());
+    let sink = Sink::Client(id.clone().unwrap_or_default(), replies.clone(), held);
     let mut outcome = method::call(phone, &request.method, request.params, &sink).await;
     if let ("status", Ok(status)) = (request.method.as_str(), &mut outcome) {
         // The phone does not know of what stands beside it.

@@ -5,13 +5,15 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
 use data_encoding::BASE64;
-use serde_json::json;
+use serde_json::{Value, json};
 use threephone::address::Target;
+use threephone::node::limits::BusLimits;
 
 use super::Context;
 use crate::args::Bus;
 use crate::door::Door;
 use crate::error::CliError;
+use crate::input::{self, Limit};
 use crate::print::{Format, one_line, print_bytes, print_line, remark};
 use crate::view::{BusView, SentView};
 
@@ -33,7 +35,10 @@ pub(super) async fn run(context: &Context, command: Bus) -> Result<(), CliError>
 async fn payload(data: Option<OsString>) -> Result<Vec<u8>, CliError> {
     match data {
         None => Ok(Vec::new()),
-        Some(data) if data == "-" => super::read_stdin().await,
+        Some(data) if data == "-" => {
+            let bytes = BusLimits::default().message_bytes;
+            input::stdin(Limit { bytes, of: "a message" }).await
+        }
         Some(data) => Ok(data.into_vec()),
     }
 }
@@ -55,16 +60,16 @@ async fn send(
     });
     let mut sent: SentView = door.call("bus.send", params).await?;
     let Some(wait) = wait else {
-        return context.format.print(&sent, |sent| sent.id.clone());
+        return context.format.print_done(&sent, |sent| sent.id.clone());
     };
     if context.format == Format::Text {
         // Whoever waits in vain still knows which message it was.
-        print_line(&sent.id)?;
+        print_line(&sent.id).map_err(CliError::but_done)?;
     }
     let params = json!({ "id": sent.id, "timeout": wait.as_secs_f64() });
     sent = door.call("bus.wait", params).await?;
     if context.format == Format::Json {
-        context.format.print(&sent, |_| String::new())?;
+        context.format.print_done(&sent, |_| String::new())?;
     }
     match sent.state.as_str() {
         "received" | "read" => Ok(()),
@@ -88,8 +93,28 @@ async fn ask(
         "payload": BASE64.encode(&payload),
         "timeout": timeout.as_secs_f64(),
     });
-    let reply: Option<BusView> = door.call("bus.ask", params).await?;
-    print_message(context, reply)
+    let mut id = None;
+    let sent = |sent: SentView| {
+        id = Some(sent.id);
+        Ok(())
+    };
+    let reply: Option<BusView> = door.call_with("bus.ask", params, sent).await?;
+    match (reply, id) {
+        (Some(reply), _) => print_message(context, &reply),
+        (None, Some(id)) => unanswered(context, &mut door, &id).await,
+        (None, None) => Err(CliError::NothingInTime),
+    }
+}
+
+/// No reply came in time. Whoever waits on still has to know for which message, and standard output
+/// is the reply's where nothing says what is printed there.
+async fn unanswered(context: &Context, door: &mut Door, id: &str) -> Result<(), CliError> {
+    let sent: SentView = door.call("bus.wait", json!({ "id": id, "timeout": 0 })).await?;
+    match context.format {
+        Format::Json => context.format.print(&sent, |_| String::new())?,
+        Format::Text => remark(&format!("id={} state={}", sent.id, sent.state)),
+    }
+    Err(CliError::NothingInTime)
 }
 
 async fn receive(
@@ -100,15 +125,38 @@ async fn receive(
 ) -> Result<(), CliError> {
     let mut door = Door::daemon(&context.global).await?;
     let topic = topic.map(|topic| BASE64.encode(topic.as_bytes()));
-    let params = json!({ "topic": topic, "timeout": timeout.as_secs_f64(), "peek": peek });
+    let params =
+        json!({ "topic": topic, "timeout": timeout.as_secs_f64(), "peek": peek, "confirm": !peek });
     let message: Option<BusView> = door.call("bus.receive", params).await?;
-    print_message(context, message)
+    let message = message.ok_or(CliError::NothingInTime)?;
+    let printed = print_message(context, &message);
+    if peek {
+        return printed;
+    }
+    // What nobody could read stays for the next, also when its reader has gone.
+    let taken = printed.is_ok();
+    let params = json!({ "id": message.id, "src": message.src, "taken": taken });
+    let settled: Result<Value, CliError> = door.call("bus.confirm", params).await;
+    match printed {
+        Ok(()) => settled.map(drop),
+        Err(CliError::OutputClosed) => Err(CliError::failed(format!(
+            "the reader of standard output has gone; {}",
+            kept(&settled)
+        ))),
+        Err(error) => Err(CliError::Failed(format!("{error}; {}", kept(&settled)))),
+    }
 }
 
-fn print_message(context: &Context, message: Option<BusView>) -> Result<(), CliError> {
-    let message = message.ok_or(CliError::NothingInTime)?;
+fn kept(settled: &Result<Value, CliError>) -> &'static str {
+    match settled {
+        Ok(_) => "the message is still there for the next `bus receive`",
+        Err(_) => "the message is lost, for the node stopped too",
+    }
+}
+
+fn print_message(context: &Context, message: &BusView) -> Result<(), CliError> {
     if context.format == Format::Json {
-        return context.format.print(&message, |_| String::new());
+        return context.format.print(message, |_| String::new());
     }
     let payload = BASE64
         .decode(message.payload.as_bytes())

@@ -24,7 +24,7 @@ async fn run_with(context: &Context, door: &mut Door, command: Chat) -> Result<(
         Chat::Send { address, text } => {
             let params = json!({ "to": address.to_string(), "text": text });
             let line: LineView = door.call("chat.send", params).await?;
-            context.format.print(&line, |line| line.id.clone())
+            context.format.print_done(&line, |line| line.id.clone())
         }
         Chat::List { with, limit } => {
             let params = json!({ "with": with.map(|with| with.to_string()), "limit": limit });
@@ -37,7 +37,7 @@ async fn run_with(context: &Context, door: &mut Door, command: Chat) -> Result<(
         Chat::Read { address } => {
             let params = json!({ "with": address.to_string() });
             let read: ReadView = door.call("chat.read", params).await?;
-            context.format.print(&read, |read| format!("{} read", read.read))
+            context.format.print_done(&read, |read| format!("{} read", read.read))
         }
         Chat::Follow => Ok(()),
     }

@@ -17,5 +17,5 @@ pub(super) async fn run(context: &Context, name: String) -> Result<(), CliError>
         myc: Target::Key(report.public_key).to_string(),
         home: home.path().display().to_string(),
     };
-    context.format.print(&view, |view| view.address.clone())
+    context.format.print_done(&view, |view| view.address.clone())
 }

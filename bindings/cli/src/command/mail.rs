@@ -4,28 +4,54 @@ mod output;
 mod transfer;
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use data_encoding::BASE64;
 use serde_json::{Value, json};
+use threephone::mail::MAX_MAIL_BYTES;
 
 use super::Context;
 use crate::args::{Mail, MailSend, Mailbox};
 use crate::door::Door;
 use crate::error::CliError;
+use crate::input::{self, Limit};
 use crate::print::{Format, many_lines, one_line, print_bytes, size, time};
 use crate::view::{MailDetailView, MailView, RawView};
 
+/// Whatever part of a mail it is, it is no larger than the whole.
+const MAIL: Limit = Limit { bytes: MAX_MAIL_BYTES, of: "a mail" };
+
 pub(super) async fn run(context: &Context, command: Mail) -> Result<(), CliError> {
+    // Before the profile is held: standard input may take its time.
+    let draft = match &command {
+        Mail::Send(options) => draft(options).await?,
+        _ => Value::Null,
+    };
+    if let Mail::Export { id: None, output, .. } = &command
+        && context.format == Format::Json
+        && output.as_deref().is_none_or(output::is_standard)
+    {
+        return Err(CliError::Usage(
+            "a mailbox is no JSON: name a file with --output, or leave out --json".into(),
+        ));
+    }
     let mut door = Door::open(&context.global).await?;
-    let done = run_with(context, &mut door, command).await;
+    let done = run_with(context, &mut door, command, draft).await;
     door.close().await;
     done
 }
 
-async fn run_with(context: &Context, door: &mut Door, command: Mail) -> Result<(), CliError> {
+async fn run_with(
+    context: &Context,
+    door: &mut Door,
+    command: Mail,
+    draft: Value,
+) -> Result<(), CliError> {
     match command {
-        Mail::Send(options) => send(context, door, options).await,
+        Mail::Send(_) => {
+            let mail: MailView = door.call("mail.send", draft).await?;
+            context.format.print_done(&mail, |mail| mail.id.clone())
+        }
         Mail::List { mailbox, limit } => {
             let params = json!({ "mailbox": mailbox.map(Mailbox::name), "limit": limit });
             print_list(context, &door.call::<Vec<MailView>>("mail.list", params).await?)
@@ -58,24 +84,24 @@ impl Mailbox {
     }
 }
 
-async fn send(context: &Context, door: &mut Door, options: MailSend) -> Result<(), CliError> {
+/// The parameters of `mail.send`.
+async fn draft(options: &MailSend) -> Result<Value, CliError> {
     let text = match &options.body_file {
         None => String::new(),
         Some(path) => read_text(path).await?,
     };
-    let attachments = options.attach.iter().map(attachment).collect::<Result<Vec<_>, _>>()?;
+    let attachments =
+        options.attach.iter().map(|path| attachment(path)).collect::<Result<Vec<_>, _>>()?;
     let written = |targets: &[threephone::address::MailTarget]| -> Vec<String> {
         targets.iter().map(address_text).collect()
     };
-    let params = json!({
+    Ok(json!({
         "to": written(&options.to),
         "cc": written(&options.cc),
         "subject": options.subject,
         "text": text,
         "attachments": attachments,
-    });
-    let mail: MailView = door.call("mail.send", params).await?;
-    context.format.print(&mail, |mail| mail.id.clone())
+    }))
 }
 
 fn address_text(target: &threephone::address::MailTarget) -> String {
@@ -89,18 +115,18 @@ fn address_text(target: &threephone::address::MailTarget) -> String {
 }
 
 async fn read_text(path: &Path) -> Result<String, CliError> {
-    let bytes = if path == Path::new("-") {
-        super::read_stdin().await?
-    } else {
-        std::fs::read(path).map_err(|error| CliError::file(path, &error))?
+    let bytes = match path == Path::new("-") {
+        true => input::stdin(MAIL).await?,
+        false => input::file("--body-file", path, MAIL)?,
     };
     String::from_utf8(bytes).map_err(|_| {
-        CliError::Failed(format!("{}: the text is not UTF-8; attach it instead", path.display()))
+        let path = path.display();
+        CliError::Failed(format!("--body-file {path}: the text is not UTF-8; attach it instead"))
     })
 }
 
-fn attachment(path: &PathBuf) -> Result<Value, CliError> {
-    let data = std::fs::read(path).map_err(|error| CliError::file(path, &error))?;
+fn attachment(path: &Path) -> Result<Value, CliError> {
+    let data = input::file("--attach", path, MAIL)?;
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     let content_type = content_type(path);
     Ok(json!({ "name": name, "content_type": content_type, "data": BASE64.encode(&data) }))

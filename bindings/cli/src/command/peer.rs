@@ -27,7 +27,7 @@ async fn change(
     endpoint: &threephone::node::PeerAddress,
 ) -> Result<(), CliError> {
     let _: Value = door.call(method, json!({ "endpoint": endpoint.to_string() })).await?;
-    context.format.print(&DoneView { done: true }, |_| String::new())
+    context.format.print_done(&DoneView { done: true }, |_| String::new())
 }
 
 async fn list(context: &Context, door: &mut Door) -> Result<(), CliError> {

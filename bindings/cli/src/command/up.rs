@@ -2,9 +2,10 @@
 
 mod api;
 
+use std::path::Path;
 use std::sync::Arc;
 
-use threephone::node::{PrivateNetwork, TopicPolicy};
+use threephone::node::{PrivateNetwork, PrivateNetworkError, TopicPolicy};
 use threephone::{Network, NodeOptions, Phone, PhoneOptions, Purpose, Tun};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -64,7 +65,9 @@ async fn open(context: &Context, options: &Up) -> Result<Phone, CliError> {
         power: options.power.into(),
         private_network,
         topic_policy: match &options.topic_config {
-            Some(file) => TopicPolicy::read(file).map_err(CliError::failed)?,
+            Some(file) => TopicPolicy::read(file).map_err(|error| {
+                CliError::Failed(format!("--topic-config {}: {error}", file.display()))
+            })?,
             None => TopicPolicy::default(),
         },
     });
@@ -80,22 +83,42 @@ async fn open(context: &Context, options: &Up) -> Result<Phone, CliError> {
 /// The network of one's own, if there is one; refuses peers that it, or its absence, cannot have.
 fn private_network(options: &Up) -> Result<Option<PrivateNetwork>, CliError> {
     let network = match (&options.network_name, &options.network_key_file) {
-        (Some(name), Some(file)) => Some(
-            PrivateNetwork::from_file(name, file)
-                .map_err(|error| CliError::Usage(format!("{}: {error}", file.display())))?,
-        ),
+        (Some(name), Some(file)) => Some(read_network(name, file)?),
         _ => None,
     };
     let (scheme, reason) = match network {
         Some(_) => ("quic://", "there is no QUIC in a private network; use tcp:// or tls://"),
-        None => ("tls://", "tls:// needs --network-name and --network-key-file; or use tcp://"),
+        None => (
+            "tls://",
+            "tls:// is for private networks and needs --network-name NAME and \
+             --network-key-file FILE; or use tcp://",
+        ),
     };
+    let refused = |what: String| CliError::Usage(format!("{what}: {reason}"));
+    let is_other = |text: String| text.starts_with(scheme);
+    for listen in &options.listen {
+        if is_other(listen.to_string()) {
+            return Err(refused(format!("--listen {listen}")));
+        }
+    }
     for peer in &options.peer {
-        if peer.places().iter().all(|place| place.to_string().starts_with(scheme)) {
-            return Err(CliError::Usage(format!("'{peer}' cannot be a peer: {reason}")));
+        if peer.places().iter().all(|place| is_other(place.to_string())) {
+            return Err(refused(format!("--peer {peer}")));
         }
     }
     Ok(network)
+}
+
+fn read_network(name: &str, file: &Path) -> Result<PrivateNetwork, CliError> {
+    PrivateNetwork::from_file(name, file).map_err(|error| {
+        let option = match error {
+            PrivateNetworkError::Name(_) | PrivateNetworkError::Nul => {
+                return CliError::Usage(format!("--network-name: {error}"));
+            }
+            _ => format!("--network-key-file {}", file.display()),
+        };
+        CliError::Usage(format!("{option}: {error}"))
+    })
 }
 
 /// The one line that says that listener and control socket accept.

@@ -8,7 +8,7 @@ use threephone::Phone;
 use threephone::address::Target;
 use threephone::node::{MessageId, ReceivedMessage, SendState};
 
-use super::{base64, invalid};
+use super::{Sink, base64, invalid};
 use crate::rpc::Failure;
 use crate::view::{BusView, SentView};
 
@@ -47,11 +47,17 @@ pub(super) struct Ask {
     timeout: f64,
 }
 
-pub(super) async fn ask(phone: &Phone, params: Ask) -> Result<Option<BusView>, Failure> {
+/// Yields the message's id, then gives the reply.
+pub(super) async fn ask(
+    phone: &Phone,
+    params: Ask,
+    sink: &Sink,
+) -> Result<Option<BusView>, Failure> {
     let to: Target = params.to.parse().map_err(invalid)?;
     let (topic, payload) = (base64(&params.topic)?, base64(&params.payload)?);
     let timeout = duration(params.timeout)?;
-    let (_, reply) = phone.bus()?.send_for_reply(to, &topic, payload.into(), timeout).await?;
+    let (id, reply) = phone.bus()?.send_for_reply(to, &topic, payload.into(), timeout).await?;
+    sink.item(&SentView { id: id.to_string(), state: "queued".into() }).await?;
     Ok(reply.as_ref().map(view))
 }
 
@@ -80,12 +86,28 @@ pub(super) struct Receive {
     timeout: f64,
     #[serde(default)]
     peek: bool,
+    /// The message is taken only with `bus.confirm`.
+    #[serde(default)]
+    confirm: bool,
 }
 
-pub(super) async fn receive(phone: &Phone, params: Receive) -> Result<Option<BusView>, Failure> {
+pub(super) async fn receive(
+    phone: &Phone,
+    params: Receive,
+    sink: &Sink,
+) -> Result<Option<BusView>, Failure> {
     let topic = params.topic.as_deref().map(base64).transpose()?;
     let timeout = duration(params.timeout)?;
     let bus = phone.bus()?;
+    if let (true, false, Some(held)) = (params.confirm, params.peek, sink.held()) {
+        if !held.has_room() {
+            return Err(Failure::failed("too many messages wait to be confirmed; confirm some"));
+        }
+        let Some(message) = bus.hold(topic.as_deref(), timeout).await? else { return Ok(None) };
+        let shown = view(message.message());
+        held.keep(message);
+        return Ok(Some(shown));
+    }
     let message = match params.peek {
         true => bus.peek(topic.as_deref(), timeout).await?,
         false => bus.receive(topic.as_deref(), timeout).await?,

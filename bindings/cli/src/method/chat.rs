@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use threephone::address::Target;
-use threephone::messaging::{LineQuery, LineState, MessagingEvent};
+use threephone::messaging::{LineQuery, LineState, MessagingError, MessagingEvent};
 use threephone::{Event, Phone, messaging};
 
 use super::{Sink, invalid, now_ms};
@@ -23,7 +23,11 @@ pub(super) struct Send {
 
 pub(super) async fn send(phone: &Phone, params: Send) -> Result<LineView, Failure> {
     let to: Target = params.to.parse().map_err(invalid)?;
-    let line = phone.messaging().send(to, &params.text, now_ms()).await.map_err(Failure::failed)?;
+    let line = phone.messaging().send(to, &params.text, now_ms()).await;
+    let line = line.map_err(|error| match error {
+        MessagingError::Text(_) => invalid(error),
+        error => Failure::failed(error),
+    })?;
     Ok(view(&line))
 }
 

@@ -55,7 +55,9 @@ pub(super) async fn import(
     while let Some(progress) = told.recv().await {
         sink.item(&import_view(progress)).await?;
     }
-    let named = |error: MailError| Failure::failed(format!("{}: {error}", params.path.display()));
+    let named = |error: MailError| {
+        Failure::failed(format!("mail import {}: {error}", params.path.display()))
+    };
     work.await.map_err(Failure::failed)?.map_err(named)
 }
 

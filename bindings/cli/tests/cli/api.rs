@@ -65,8 +65,10 @@ fn a_token_is_asked_for_and_not_shown() {
 fn a_start_that_would_let_others_in_is_refused() {
     let ann = Person::new("Ann");
     let run = ann.run(&["up", "--no-discovery", "--http-api", "0.0.0.0:0"]);
-    assert_eq!(run.code, 1);
-    assert!(run.err.contains("token"), "{}", run.err);
+    assert_eq!(run.code, 2);
+    for part in ["--http-api 0.0.0.0:0", "--api-token-file"] {
+        assert!(run.err.contains(part), "{}", run.err);
+    }
     let run =
         ann.run(&["up", "--no-discovery", "--http-api", "127.0.0.1:0", "--api-token", "short"]);
     assert_eq!(run.code, 2);

@@ -3,7 +3,7 @@
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-use crate::support::{Daemon, LONG, Person, finish};
+use crate::support::{Control, Daemon, LONG, Person, finish};
 
 /// Two people whose nodes are connected.
 fn two() -> (Person, Daemon, Person, Daemon) {
@@ -59,7 +59,7 @@ fn a_topic_picks_among_messages_and_the_products_own_is_reserved() {
     assert_eq!(take(&["--topic", "b"]), "2");
     assert_eq!((take(&[]), take(&[])), ("1".to_owned(), "3".to_owned()));
     let reserved = ann.run(&["bus", "send", &ben.address, "x", "--topic", "threephone"]);
-    assert_eq!(reserved.code, 1);
+    assert_eq!(reserved.code, 2);
     assert!(reserved.err.contains("threephone"), "{}", reserved.err);
 }
 
@@ -94,7 +94,10 @@ fn a_question_gets_its_reply_and_a_peeked_message_stays() {
     let (ann, _ann_up, ben, _ben_up) = two();
     let none = ann.run(&["bus", "send", &ben.address, "anybody?", "--wait-reply", "0.01"]);
     assert_eq!((none.code, none.out.len()), (3, 0));
-    assert_eq!(ben.run(&["bus", "receive", "--timeout", LONG]).ok().text(), "anybody?");
+    let asked = ben.run(&["bus", "receive", "--timeout", LONG, "--json"]).ok().json();
+    assert_eq!(asked["payload"], BASE64.encode(b"anybody?"));
+    let id = asked["id"].as_str().unwrap();
+    assert!(none.err.contains(&format!("id={id} state=")), "{}", none.err);
     let asking = std::thread::scope(|scope| {
         let asking = scope
             .spawn(|| ann.run(&["bus", "send", &ben.address, "how much?", "--wait-reply", LONG]));
@@ -117,5 +120,70 @@ fn a_topic_file_with_a_mistake_keeps_the_node_from_starting() {
     std::fs::write(&file, "default = \"Maybe\"").unwrap();
     let up = ann.run(&["up", "--topic-config", file.to_str().unwrap()]);
     assert_eq!(up.code, 1);
+    assert!(up.err.contains(&format!("--topic-config {}", file.display())), "{}", up.err);
     assert!(up.err.contains("neither \"Accept\" nor \"Reject\""), "{}", up.err);
+}
+
+#[test]
+fn a_question_without_an_answer_leaves_its_id_to_go_on_with() {
+    let (ann, ben) = (Person::new("Ann"), Person::new("Ben"));
+    let _up = ann.up();
+    let words = ["bus", "send", &ben.address, "anybody?", "--wait-reply", "0.01", "--json"];
+    let none = ann.run(&words);
+    assert_eq!(none.code, 3, "{}", none.err);
+    let none = none.json();
+    assert_eq!((none["id"].as_str().unwrap().len(), &none["state"]), (16, &json!("pending")));
+}
+
+#[test]
+fn a_message_that_cannot_be_printed_stays_for_the_next() {
+    let (ann, _ann_up, ben, _ben_up) = two();
+    ann.run(&["bus", "send", &ben.address, "precious", "--wait", LONG]).ok();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for json in [&[][..], &["--json"]] {
+        let mut receive = ben.command(&["bus", "receive", "--timeout", LONG]);
+        let output = receive.args(json).stdout(full()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("cannot write to standard output"), "{said}");
+        assert!(said.contains("still there"), "{said}");
+    }
+    // Whoever reads no further has not read it either.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = ben.command(&["bus", "receive"]).stdout(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(ben.run(&["bus", "receive"]).ok().text(), "precious");
+    assert_eq!(ben.run(&["bus", "receive"]).code, 3);
+}
+
+/// Given out, a message is nobody else's; with the connection of whoever got it, it comes back.
+#[test]
+fn a_message_is_taken_when_its_reader_confirms_it() {
+    let (ann, _ann_up, ben, ben_up) = two();
+    for text in ["one", "two"] {
+        ann.run(&["bus", "send", &ben.address, text, "--wait", LONG]).ok();
+    }
+    let take = json!({ "timeout": 60, "confirm": true });
+    let mut first = Control::connect(&ben.home);
+    let one = first.call("bus.receive", take.clone());
+    assert_eq!(one["payload"], BASE64.encode(b"one"));
+    let two = first.call("bus.receive", take.clone());
+    assert_eq!(ben_up.call("bus.receive", json!({ "timeout": 0 })), Value::Null);
+    first.call("bus.confirm", json!({ "id": one["id"], "src": one["src"], "taken": true }));
+    drop(first);
+    assert_eq!(ben_up.call("bus.receive", json!({ "timeout": 60 })), two);
+    assert_eq!(ben_up.call("bus.receive", json!({ "timeout": 0 })), Value::Null);
+}
+
+#[test]
+fn more_than_a_message_on_standard_input_is_refused_with_the_limit() {
+    let ann = Person::new("Ann");
+    let _up = ann.up();
+    let mut send = ann.command(&["bus", "send", "4ff::1", "-"]);
+    let run = finish(&mut send, &vec![7; (16 << 20) + 1]);
+    assert_eq!((run.code, run.out.len()), (1, 0));
+    assert!(run.err.contains("16777216 bytes (16.00 MiB)"), "{}", run.err);
+    let mut send = ann.command(&["bus", "send", "4ff::1", "-"]);
+    finish(&mut send, &vec![7; 16 << 20]).ok();
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Condvar, Mutex};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -124,7 +124,7 @@ pub(crate) struct Daemon {
     home: PathBuf,
     pub(crate) ready: String,
     stdout: BufReader<ChildStdout>,
-    log: Option<JoinHandle<String>>,
+    log: Log,
 }
 
 impl Daemon {
@@ -140,20 +140,16 @@ impl Daemon {
 
     fn run(person: &Person, command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stderr = child.stderr.take().unwrap();
-        let log = std::thread::spawn(move || {
-            let mut log = Vec::new();
-            let _ = stderr.read_to_end(&mut log);
-            String::from_utf8_lossy(&log).into_owned()
-        });
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let log = Log::read(stderr);
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut ready = String::new();
         stdout.read_line(&mut ready).unwrap();
         if !ready.starts_with("ready ") {
-            panic!("no ready line but {ready:?}; log: {}", log.join().unwrap());
+            panic!("no ready line but {ready:?}; log: {}", log.whole());
         }
         let home = person.home.clone();
-        Self { child, home, ready: ready.trim_end().to_owned(), stdout, log: Some(log) }
+        Self { child, home, ready: ready.trim_end().to_owned(), stdout, log }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -193,7 +189,12 @@ impl Daemon {
         let code = self.child.wait().unwrap().code();
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
-        (code, rest, self.log.take().unwrap().join().unwrap())
+        (code, rest, self.log.whole())
+    }
+
+    /// Waits until it has logged a line that holds all of `parts`; gives that line.
+    pub(crate) fn logged(&self, parts: &[&str]) -> String {
+        self.log.find(parts)
     }
 }
 
@@ -201,6 +202,55 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// What a daemon says on standard error, while it runs and after.
+#[derive(Clone, Default)]
+struct Log(Arc<(Mutex<LogText>, Condvar)>);
+
+#[derive(Default)]
+struct LogText {
+    text: String,
+    is_whole: bool,
+}
+
+impl Log {
+    fn read(mut from: impl BufRead + Send + 'static) -> Self {
+        let log = Self::default();
+        let written = log.clone();
+        std::thread::spawn(move || {
+            let mut line = Vec::new();
+            loop {
+                line.clear();
+                let is_whole = from.read_until(b'\n', &mut line).unwrap_or(0) == 0;
+                let mut log = written.0.0.lock().unwrap();
+                log.text.push_str(&String::from_utf8_lossy(&line));
+                log.is_whole = is_whole;
+                written.0.1.notify_all();
+                if is_whole {
+                    return;
+                }
+            }
+        });
+        log
+    }
+
+    fn whole(&self) -> String {
+        let log = self.0.0.lock().unwrap();
+        self.0.1.wait_while(log, |log| !log.is_whole).unwrap().text.clone()
+    }
+
+    #[track_caller]
+    fn find(&self, parts: &[&str]) -> String {
+        let line = |text: &str| {
+            let fits = |line: &&str| parts.iter().all(|part| line.contains(part));
+            text.lines().find(fits).map(str::to_owned)
+        };
+        let log = self.0.0.lock().unwrap();
+        let wait = |log: &mut LogText| line(&log.text).is_none() && !log.is_whole;
+        let log = self.0.1.wait_while(log, wait).unwrap();
+        line(&log.text).unwrap_or_else(|| panic!("{parts:?} is not in: {}", log.text))
     }
 }
 

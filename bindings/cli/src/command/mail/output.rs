@@ -27,7 +27,7 @@ pub(super) enum Output<'a> {
 impl<'a> Output<'a> {
     pub(super) fn open(path: Option<&'a Path>) -> Result<Self, CliError> {
         let Some(path) = path else { return Ok(Self::Standard(BufWriter::new(io::stdout()))) };
-        let sink = Sink::open(path).map_err(|error| CliError::file(path, &error))?;
+        let sink = Sink::open(path).map_err(|error| unwritable(path, &error))?;
         Ok(Self::File { path, file: BufWriter::new(sink) })
     }
 
@@ -35,7 +35,7 @@ impl<'a> Output<'a> {
         match self {
             Self::Standard(out) => out.write_all(bytes).map_err(|error| CliError::output(&error)),
             Self::File { path, file } => {
-                file.write_all(bytes).map_err(|error| CliError::file(path, &error))
+                file.write_all(bytes).map_err(|error| unwritable(path, &error))
             }
         }
     }
@@ -47,9 +47,17 @@ impl<'a> Output<'a> {
                 .into_inner()
                 .map_err(io::IntoInnerError::into_error)
                 .and_then(Sink::finish)
-                .map_err(|error| CliError::file(path, &error)),
+                .map_err(|error| unwritable(path, &error)),
         }
     }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> CliError {
+    let advice = match error.kind() {
+        io::ErrorKind::StorageFull => "free some space, or write elsewhere",
+        _ => "name a file in a folder where you may write",
+    };
+    CliError::Failed(format!("--output {}: {error}; {advice}", path.display()))
 }
 
 /// What a named output is written through.
@@ -77,7 +85,10 @@ impl Sink {
 
     fn whole(target: PathBuf, mode: Option<Permissions>) -> io::Result<Self> {
         let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let new = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+        let folder = folder.unwrap_or(Path::new("."));
+        // Its absence is told without the name of the file that would have been made there.
+        std::fs::metadata(folder)?;
+        let new = NamedTempFile::new_in(folder)?;
         Ok(Self::Whole { new, target, mode })
     }
 

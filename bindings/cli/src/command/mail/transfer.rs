@@ -24,10 +24,13 @@ pub(super) async fn import(
     file: &Path,
     mailbox: Mailbox,
 ) -> Result<(), CliError> {
-    let named = |error: io::Error| CliError::file(file, &error);
+    let named = |error: io::Error| CliError::option("mail import", file, &error);
     let path = std::fs::canonicalize(file).map_err(named)?;
     let Some(path) = path.to_str() else {
-        return Err(CliError::Failed(format!("{}: the path is not UTF-8", file.display())));
+        return Err(CliError::Failed(format!(
+            "mail import {}: the path is not UTF-8; rename the file, or link to it by another name",
+            file.display()
+        )));
     };
     let total = std::fs::metadata(file).map_err(named)?.len();
     let mut progress = Progress::of_bytes(total, "importing");
@@ -39,9 +42,9 @@ pub(super) async fn import(
     let done: ImportView = door.call_with("mail.import", params, step).await?;
     drop(progress);
     if context.format == Format::Json {
-        return context.format.print(&done, |_| String::new());
+        return context.format.print_done(&done, |_| String::new());
     }
-    context.format.print(&done, |done| done.id.clone().unwrap_or_default())?;
+    context.format.print_done(&done, |done| done.id.clone().unwrap_or_default())?;
     let more = [(done.duplicates, "there already"), (done.too_large, "too large")];
     let more = more.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}"));
     remark(&format!("{} imported{}", done.imported, more.collect::<String>()));
