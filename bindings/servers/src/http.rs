@@ -7,7 +7,7 @@ mod topic;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use crate::api::Api;
@@ -21,7 +21,20 @@ struct Refused(StatusCode, String);
 
 pub(crate) fn router(api: Arc<Api>) -> Router {
     let routes = admin::routes().merge(message::routes()).merge(topic::routes());
-    Router::new().nest("/api/v1", routes).with_state(api)
+    let nested = Router::new().nest("/api/v1", routes);
+    nested.method_not_allowed_fallback(wrong_method).fallback(unknown_path).with_state(api)
+}
+
+/// The reference answers these two with the status alone; its clients go by that.
+async fn unknown_path() -> Refused {
+    let hint = "there is nothing at this path; try /api/v1/admin, /api/v1/admin/peers, \
+                /api/v1/messages, or /api/v1/messages/topics";
+    Refused(StatusCode::NOT_FOUND, hint.into())
+}
+
+pub(crate) async fn wrong_method(method: Method) -> (StatusCode, String) {
+    let hint = format!("{method} is not for this path; the header Allow says what is");
+    (StatusCode::METHOD_NOT_ALLOWED, hint)
 }
 
 impl Refused {

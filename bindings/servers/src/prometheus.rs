@@ -8,19 +8,26 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use threephone_node::{NodeMetrics, PeerKind, PeerState};
 
 use crate::api::Api;
+use crate::http::wrong_method;
 
 /// What the page is served as.
 pub const CONTENT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Serves the page at `/metrics`.
 pub(crate) fn router(api: Arc<Api>) -> Router {
-    Router::new().route("/metrics", get(page)).with_state(api)
+    let router = Router::new().route("/metrics", get(page));
+    router.method_not_allowed_fallback(wrong_method).fallback(unknown_path).with_state(api)
+}
+
+async fn unknown_path() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "there is nothing at this path; the metrics are at /metrics")
 }
 
 async fn page(State(api): State<Arc<Api>>) -> Response {
@@ -75,20 +82,24 @@ fn links(page: &mut Page, metrics: &NodeMetrics) {
     page.count("threephone_link_receive_packets_total", "Packets that came.", links.rx_packets);
     page.count("threephone_link_transmit_bytes_total", "Bytes written to links.", links.tx_bytes);
     page.count("threephone_link_receive_bytes_total", "Bytes read from links.", links.rx_bytes);
-    page.gauge("threephone_link_queue_bytes", "Bytes that wait to be written to links.");
     let queues = &metrics.link_queues;
-    page.by("class", &[("control", queues.control_bytes), ("data", queues.data_bytes)]);
+    let queues = [("control", queues.control_bytes), ("data", queues.data_bytes)];
+    page.gauges(
+        "threephone_link_queue_bytes",
+        "Bytes that wait to be written to links.",
+        "class",
+        &queues,
+    );
 }
 
 fn routes(page: &mut Page, metrics: &NodeMetrics) {
     let routes = &metrics.routes;
-    page.gauge("threephone_routes", "Entries of the routing table.");
     let states = [
         ("selected", routes.selected),
         ("fallback", routes.fallback),
         ("retracted", routes.retracted),
     ];
-    page.by("state", &states);
+    page.gauges("threephone_routes", "Entries of the routing table.", "state", &states);
     page.gauge("threephone_route_queries", "Prefixes that are being looked for.");
     page.sample(&[], routes.queried);
     let router = &metrics.router;
@@ -100,37 +111,46 @@ fn routes(page: &mut Page, metrics: &NodeMetrics) {
         ("link_silent", router.silences),
         ("route_undelivered", router.undelivered),
     ];
-    page.counter("threephone_router_events_total", "What the router noticed.");
-    page.by("event", &events);
+    page.counts("threephone_router_events_total", "What the router noticed.", "event", &events);
 }
 
 fn drops(page: &mut Page, metrics: &NodeMetrics) {
-    page.counter("threephone_control_dropped_total", "Control packets and routes not taken.");
-    page.by("cause", &metrics.control_refused());
-    page.counter("threephone_data_dropped_total", "Data packets that went nowhere.");
-    page.by("cause", &metrics.data_dropped());
-    page.counter("threephone_messages_refused_total", "Messages of other nodes that were refused.");
-    page.by("cause", &metrics.messages_refused());
+    for (name, help, drops) in [
+        (
+            "control_dropped",
+            "Control packets and routes not taken.",
+            &metrics.control_refused()[..],
+        ),
+        ("data_dropped", "Data packets that went nowhere.", &metrics.data_dropped()),
+        (
+            "messages_refused",
+            "Messages of other nodes that were refused.",
+            &metrics.messages_refused(),
+        ),
+    ] {
+        page.counts(&format!("threephone_{name}_total"), help, "cause", drops);
+    }
 }
 
 fn data(page: &mut Page, metrics: &NodeMetrics) {
     let data = &metrics.data;
-    page.counter(
+    page.counts(
         "threephone_data_packets_total",
         "Data packets of others sent on, IP packets from and to the TUN, pings answered without one.",
+        "way",
+        &[
+            ("forwarded", data.forwarded),
+            ("tun_sent", data.sent),
+            ("tun_delivered", data.delivered),
+            ("echoed", data.echoed),
+        ],
     );
-    let ways = [
-        ("forwarded", data.forwarded),
-        ("tun_sent", data.sent),
-        ("tun_delivered", data.delivered),
-        ("echoed", data.echoed),
-    ];
-    page.by("way", &ways);
-    page.counter(
+    page.counts(
         "threephone_data_error_reports_total",
         "Error reports that came about own packets, and that were sent about those of others.",
+        "direction",
+        &[("received", data.errors), ("sent", data.reports)],
     );
-    page.by("direction", &[("received", data.errors), ("sent", data.reports)]);
 }
 
 fn messages(page: &mut Page, metrics: &NodeMetrics) {
@@ -154,21 +174,21 @@ fn messages(page: &mut Page, metrics: &NodeMetrics) {
 
 fn held(page: &mut Page, metrics: &NodeMetrics) {
     let bus = &metrics.bus;
-    page.gauge("threephone_bus_messages", "Messages held.");
-    let messages = [
-        ("outgoing", bus.outgoing),
-        ("incoming", bus.pending),
-        ("blocked", bus.blocked),
-        ("ready", bus.ready),
+    let queues = [
+        ("outgoing", bus.outgoing, Some(bus.outgoing_bytes)),
+        ("incoming", bus.pending, Some(bus.pending_bytes)),
+        ("blocked", bus.blocked, None), // their bytes are among those of the incoming
+        ("ready", bus.ready, Some(bus.ready_bytes)),
     ];
-    page.by("queue", &messages);
-    page.gauge("threephone_bus_bytes", "Bytes of messages held, with what their keeping costs.");
-    let bytes = [
-        ("outgoing", bus.outgoing_bytes),
-        ("incoming", bus.pending_bytes),
-        ("ready", bus.ready_bytes),
-    ];
-    page.by("queue", &bytes);
+    let messages = queues.map(|(queue, messages, _)| (queue, messages));
+    page.gauges("threephone_bus_messages", "Messages held.", "queue", &messages);
+    let bytes = queues.iter().filter_map(|(queue, _, bytes)| bytes.map(|bytes| (*queue, bytes)));
+    page.gauges(
+        "threephone_bus_bytes",
+        "Bytes of messages held, with what their keeping costs.",
+        "queue",
+        &bytes.collect::<Vec<_>>(),
+    );
     page.gauge(
         "threephone_bus_remembered",
         "Ids of messages that became whole, kept to recognise repeats, with what their keeping costs.",
@@ -195,7 +215,18 @@ impl Page {
         self.sample(&[], value);
     }
 
-    /// A sample for each value of one label.
+    /// A family with a sample for each value of one label.
+    fn gauges(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) {
+        self.gauge(name, help);
+        self.by(label, values);
+    }
+
+    /// The same of what only grows.
+    fn counts(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) {
+        self.counter(name, help);
+        self.by(label, values);
+    }
+
     fn by(&mut self, label: &str, values: &[(&str, u64)]) {
         for (of, value) in values {
             self.sample(&[(label, of)], *value);

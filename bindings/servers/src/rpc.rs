@@ -51,7 +51,8 @@ async fn serve(
         return upgrade.on_upgrade(move |stream| socket::serve(stream, rpc, place));
     }
     if method != Method::POST {
-        return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST")]).into_response();
+        let hint = "send JSON-RPC 2.0 by POST as application/json, or over a WebSocket";
+        return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST")], hint).into_response();
     }
     // A page can send texts of other types to anywhere without being asked.
     if !is_json(&headers) {

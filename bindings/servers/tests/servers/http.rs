@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use threephone_node::PublicKey;
 
-use crate::support::{Host, PATIENCE, escape};
+use crate::support::{Host, PATIENCE, escape, request};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_node_tells_who_it_is() {
@@ -271,5 +271,28 @@ async fn a_call_that_waits_holds_nobody_up_and_ends_with_the_servers() {
     // Answered, or hung up on before it began to wait.
     assert!(matches!(waited.status, 503 | 0), "{waited:?}");
     assert!(begun.elapsed() < PATIENCE);
+    host.close().await;
+}
+
+/// The reference gives the status alone, and its clients go by that; people read on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_path_or_method_is_answered_with_a_line_that_says_what_there_is() {
+    let host = Host::start(&[]).await;
+    let metrics = host.servers.addresses().metrics.unwrap();
+    for (server, method, path, status, part) in [
+        (host.http(), "GET", "/", 404, "/api/v1/admin"),
+        (host.http(), "GET", "/api/v1/nothing", 404, "/api/v1/admin"),
+        (host.http(), "PATCH", "/api/v1/admin", 405, "PATCH is not for this path"),
+        (host.http(), "DELETE", "/api/v1/messages", 405, "Allow"),
+        (metrics, "GET", "/", 404, "/metrics"),
+        (metrics, "POST", "/metrics", 405, "Allow"),
+        (host.rpc(), "GET", "/", 405, "POST"),
+    ] {
+        let answer = request(server, method, path, &[], b"").await.expect(status);
+        let body = String::from_utf8(answer.body).unwrap();
+        assert!(body.contains(part) && body.lines().count() == 1, "{path}: {body:?}");
+        let allows = answer.head.to_ascii_lowercase().contains("\r\nallow: ");
+        assert_eq!(allows, status == 405, "{path}: {}", answer.head);
+    }
     host.close().await;
 }
