@@ -8,6 +8,8 @@
 mod coalesce;
 #[cfg(unix)]
 mod device;
+#[cfg(unix)]
+mod family;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(unix)]

@@ -8,6 +8,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::coalesce::Group;
+use super::family;
 use super::offload::Offload;
 
 /// The longest packet and the longest header before it.
@@ -23,7 +24,7 @@ pub(crate) enum Before {
     #[cfg(target_os = "linux")]
     Offload { udp: bool },
     /// The address family, of Apple's utun.
-    #[cfg(target_vendor = "apple")]
+    #[cfg_attr(not(target_vendor = "apple"), allow(dead_code))]
     Family,
 }
 
@@ -92,10 +93,7 @@ impl Device {
             Before::Offload { .. } => packet
                 .split_first_chunk_mut::<{ Offload::LENGTH }>()
                 .and_then(|(header, packet)| Some((Offload::decode(header)?, packet))),
-            #[cfg(target_vendor = "apple")]
-            Before::Family => {
-                packet.split_first_chunk_mut::<4>().map(|(_, packet)| (Offload::NONE, packet))
-            }
+            Before::Family => family::strip(packet).map(|packet| (Offload::NONE, packet)),
         })
     }
 
@@ -127,11 +125,7 @@ impl Device {
             Before::Nothing => {}
             #[cfg(target_os = "linux")]
             Before::Offload { .. } => slices.push(IoSlice::new(header)),
-            #[cfg(target_vendor = "apple")]
-            Before::Family => {
-                let _ = header;
-                slices.push(IoSlice::new(&[0, 0, 0, 30])); // AF_INET6
-            }
+            Before::Family => slices.push(IoSlice::new(&family::BEFORE)),
         }
     }
 
@@ -152,4 +146,61 @@ fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
     // SAFETY: as above.
     let set = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) };
     if set < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    const PACKET: &[u8] = b"an IP packet";
+
+    /// A device that keeps packet borders, as the real ones do, and its other end.
+    fn device(before: Before) -> (Device, UnixDatagram) {
+        let (ours, other) = UnixDatagram::pair().unwrap();
+        (Device::new(OwnedFd::from(ours), before).unwrap(), other)
+    }
+
+    fn received(other: &UnixDatagram) -> Vec<u8> {
+        let mut buffer = [0; 100];
+        let length = other.recv(&mut buffer).unwrap();
+        buffer[..length].to_vec()
+    }
+
+    #[tokio::test]
+    async fn a_passed_descriptor_gives_and_takes_a_packet_at_a_time_as_it_is() {
+        let (ours, other) = UnixDatagram::pair().unwrap();
+        let device = Device::from_fd(OwnedFd::from(ours)).unwrap();
+        assert_eq!(device.coalesces(), None);
+        let mut buffer = [0; 100];
+        assert!(device.try_read(&mut buffer).unwrap().is_none(), "it does not block");
+        for packet in [PACKET, b"another"] {
+            other.send(&[before_each(), packet].concat()).unwrap();
+        }
+        for packet in [PACKET, b"another"] {
+            let (offload, came) = device.read(&mut buffer).await.unwrap().unwrap();
+            assert_eq!((offload, &*came), (Offload::NONE, packet));
+        }
+        device.write_packet(PACKET).unwrap();
+        assert_eq!(received(&other), [before_each(), PACKET].concat());
+    }
+
+    /// What this system has before each packet.
+    fn before_each() -> &'static [u8] {
+        if cfg!(target_vendor = "apple") { &family::BEFORE } else { &[] }
+    }
+
+    #[tokio::test]
+    async fn a_device_that_says_the_family_is_read_and_written_with_it() {
+        let (device, other) = device(Before::Family);
+        let mut buffer = [0; 100];
+        other.send(&[&family::BEFORE[..], PACKET].concat()).unwrap();
+        let (offload, came) = device.read(&mut buffer).await.unwrap().unwrap();
+        assert_eq!((offload, &*came), (Offload::NONE, PACKET));
+        other.send(&[&[0, 0, 0, 2][..], b"IPv4"].concat()).unwrap();
+        assert!(device.read(&mut buffer).await.unwrap().is_none());
+        device.write_packet(PACKET).unwrap();
+        assert_eq!(received(&other), [&family::BEFORE[..], PACKET].concat());
+    }
 }
