@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rand_core::SeedableRng;
 
+mod unreachable;
+
 use super::waiting::PATIENCE;
 use super::*;
 use crate::RouterId;
