@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // tests panic and tell
 
 mod transports {
+    mod narrow;
     #[cfg(feature = "private-network")]
     mod private;
     pub(crate) mod suite;
+    mod wire;
 }
 
 #[cfg(feature = "private-network")]
@@ -215,38 +217,6 @@ async fn a_packet_that_fits_no_datagram_goes_on_the_stream() {
     from.connection.send_datagram(suite::data_packet(key.address(), 500)).unwrap();
     let datagram = tokio::time::timeout(LONG, to.connection.read_datagram()).await;
     assert_eq!(datagram.unwrap().unwrap().len(), 500);
-    suite::close([ann]).await;
-}
-
-/// Datagrams go before streams in every QUIC packet: a flood of them that is never sent off
-/// completely must not keep control from leaving.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn control_gets_through_beside_a_flood_of_datagrams() {
-    let setup = plain("quic://127.0.0.1:0");
-    let ann = suite::start(1, &setup, true, vec![]).await;
-    let address = ann.listening()[0].address().unwrap();
-    let mut events = ann.events();
-    let (sender, receiver) = (suite::QuicClient::new(), suite::QuicClient::new());
-    let (from, mut to) = (sender.link(address).await, receiver.link(address).await);
-    let key = SecretKey::from_bytes([7; 32]).public_key();
-    to.write(&suite::announcement(key)).await;
-    suite::wait_for(&mut events, |event| matches!(event, NodeEvent::Reachable { .. })).await;
-    let packet = suite::data_packet(key.address(), 1400);
-    let flood = async {
-        loop {
-            from.connection.send_datagram_wait(packet.clone()).await.unwrap();
-        }
-    };
-    let answers = async {
-        for _ in 0..15 {
-            to.write(&suite::hello()).await;
-            to.read_ihus(1).await;
-        }
-    };
-    tokio::select! {
-        () = flood => {}
-        answered = tokio::time::timeout(LONG, answers) => answered.expect("Hellos are answered"),
-    }
     suite::close([ann]).await;
 }
 

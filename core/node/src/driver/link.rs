@@ -110,7 +110,7 @@ async fn read(
         }
         let pause = ration.take(count, Instant::now());
         if !pause.is_zero() {
-            tokio::time::sleep(pause).await;
+            reader.rest(pause).await;
         }
     };
     let _ = core.send(Input::Down { link: id, reason }).await; // no core, nobody to tell

@@ -68,6 +68,12 @@ pub(crate) trait PacketReader: Send {
         &'a mut self,
         packets: &'a mut Vec<Packet>,
     ) -> BoxFuture<'a, Result<Arrived, ReadError>>;
+
+    /// Lets time go by, instead of reading: what the peer sends meanwhile waits at the peer, as far
+    /// as the transport can make it wait.
+    fn rest(&mut self, time: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep(time))
+    }
 }
 
 /// What one read brought beside the packets.

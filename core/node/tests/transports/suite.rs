@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use quinn::crypto::rustls::QuicClientConfig;
 use threephone_node::wire::control::{Hello, Tlv, Update};
 use threephone_node::wire::data::DataPacket;
 use threephone_node::wire::frame::{Decoder, Packet};
@@ -51,7 +52,7 @@ pub(crate) async fn exchange(from: &Node, to: &Node) {
     send(from, to, Bytes::from_static(b"hello")).await;
 }
 
-async fn send(from: &Node, to: &Node, payload: Bytes) {
+pub(crate) async fn send(from: &Node, to: &Node, payload: Bytes) {
     let sent = from.send_and_wait(Target::Address(to.address()), b"", payload.clone(), LONG).await;
     assert!(matches!(sent, Ok(SendState::Received | SendState::Read)), "{sent:?}");
     let message = to.receive(TopicFilter::Any, LONG).await.expect("it arrived");
@@ -165,6 +166,13 @@ pub(crate) struct QuicLink {
 
 impl QuicClient {
     pub(crate) fn new() -> Self {
+        Self::over(|crypto| Arc::new(crypto))
+    }
+
+    /// `with` may put something around its TLS.
+    pub(crate) fn over(
+        with: impl FnOnce(QuicClientConfig) -> Arc<dyn quinn::crypto::ClientConfig>,
+    ) -> Self {
         let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let crypto = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -173,8 +181,8 @@ impl QuicClient {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier::Any(provider)))
             .with_no_client_auth();
-        let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(crypto).unwrap();
-        let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+        let crypto = QuicClientConfig::try_from(crypto).unwrap();
+        let mut config = quinn::ClientConfig::new(with(crypto));
         let mut transport = quinn::TransportConfig::default();
         transport.initial_mtu(1500); // as older nodes
         config.transport_config(Arc::new(transport));

@@ -8,6 +8,8 @@
 mod config;
 mod reader;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::io;

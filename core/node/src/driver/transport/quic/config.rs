@@ -1,11 +1,13 @@
 //! What our QUIC says in its handshake, and how much it keeps.
 //!
-//! What the peer sees is as specified (2.4). What it does not see differs in four places. Datagrams
+//! What the peer sees is as specified (2.4). What it does not see differs in three places. Datagrams
 //! go before streams in every QUIC packet, whatever waited longer: the datagram queue is short, so
 //! that control on the stream never waits behind 16 MiB of data; so is what the stream may have under
-//! way, for the same reason. Of datagrams that came and wait to be read a quarter is kept, for 256
-//! links may have some. Over IPv6 the first guess of the path's size leaves room for the larger
+//! way, for the same reason. Over IPv6 the first guess of the path's size leaves room for the larger
 //! header, without which full packets would be lost.
+//!
+//! The 16 MiB of datagrams that may wait to be read are for the moments in which the reader's task
+//! gets no turn. While a link is held back nothing of it fills up: see the reader.
 
 use std::io;
 use std::net::IpAddr;
@@ -30,7 +32,7 @@ const STREAM_WINDOW: u32 = 10 * MIB;
 /// Of the stream, until the peer has acknowledged it.
 const SEND_WINDOW: u64 = MIB as u64;
 /// Received and not yet read; then the oldest are dropped.
-const DATAGRAMS_IN: usize = 4 * MIB as usize;
+const DATAGRAMS_IN: usize = 16 * MIB as usize;
 /// Datagrams that wait to be sent, in bytes: two of the largest batches that the system takes.
 pub(super) const DATAGRAMS_OUT: usize = 128 * 1024;
 /// Of UDP payload, before the peer's limit of 1472 is known: a packet of 1500 over IPv4.

@@ -1,6 +1,12 @@
 //! What comes over QUIC: packets of both classes, on the stream and in datagrams.
+//!
+//! A stream that is not read makes the peer wait. Datagrams know no such thing: they would pile up in
+//! the connection, each with the whole packet that brought it. So they are taken out also while
+//! nothing may be read, and a few of the latest are kept until then.
 
+use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use quinn::{Connection, ReadError as StreamError, RecvStream};
@@ -13,11 +19,15 @@ use crate::wire::frame::{Decoder, FrameError, Packet, decode_datagram};
 const READ_CHUNKS: usize = 64;
 /// Datagrams handed on together: as many packets as a writer sends together.
 const READ_DATAGRAMS: usize = 100;
+/// Datagrams kept while nothing may be read; with the packets that brought them 1.5 MB.
+pub(super) const KEPT: usize = 1024;
 
 pub(super) struct QuicReader {
     connection: Connection,
     stream: RecvStream,
     chunks: Vec<Bytes>,
+    /// Datagrams that came while nothing was to be read.
+    kept: VecDeque<Bytes>,
     decoder: Decoder,
     failed: Option<FrameError>,
 }
@@ -26,6 +36,7 @@ pub(super) struct QuicReader {
 enum Event {
     Stream(Result<Option<usize>, StreamError>),
     Datagram(Bytes),
+    Kept,
     /// A stream beside the one that there is.
     Surplus,
 }
@@ -33,7 +44,8 @@ enum Event {
 impl QuicReader {
     pub(super) fn new(connection: Connection, stream: RecvStream) -> Self {
         let chunks = vec![Bytes::new(); READ_CHUNKS];
-        Self { connection, stream, chunks, decoder: Decoder::new(), failed: None }
+        let (kept, decoder) = (VecDeque::new(), Decoder::new());
+        Self { connection, stream, chunks, kept, decoder, failed: None }
     }
 
     async fn read_next(&mut self, packets: &mut Vec<Packet>) -> Result<Arrived, ReadError> {
@@ -41,6 +53,7 @@ impl QuicReader {
             return Err(error.into());
         }
         let event = tokio::select! {
+            () = std::future::ready(()), if !self.kept.is_empty() => Event::Kept,
             count = self.stream.read_chunks(&mut self.chunks) => Event::Stream(count),
             datagram = self.connection.read_datagram() => {
                 Event::Datagram(datagram.map_err(io::Error::from)?)
@@ -56,6 +69,10 @@ impl QuicReader {
             Event::Stream(Ok(None)) => Err(ReadError::Closed),
             Event::Stream(Err(error)) => Err(io::Error::from(error).into()),
             Event::Datagram(first) => Ok(self.take_in_datagrams(first, packets).await),
+            Event::Kept => {
+                let first = self.kept.pop_front().unwrap_or_default();
+                Ok(self.take_in_datagrams(first, packets).await)
+            }
             Event::Surplus => Ok(Arrived { bytes: 0, malformed: 1 }),
         }
     }
@@ -79,17 +96,37 @@ impl QuicReader {
             let Some(datagram) = next.take() else { break };
             arrived.bytes += datagram.len() as u64;
             arrived.malformed += decode_datagram(datagram, packets);
-            next = tokio::select! {
-                biased;
-                datagram = self.connection.read_datagram() => datagram.ok(), // an error comes again
-                () = std::future::ready(()) => None,
-            };
+            next = self.kept.pop_front();
+            if next.is_none() {
+                next = tokio::select! {
+                    biased;
+                    datagram = self.connection.read_datagram() => datagram.ok(), // an error comes again
+                    () = std::future::ready(()) => None,
+                };
+            }
         }
         if let Some(last) = next {
             arrived.bytes += last.len() as u64;
             arrived.malformed += decode_datagram(last, packets);
         }
         arrived
+    }
+
+    /// What was taken aside, the oldest first.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> impl Iterator<Item = &Bytes> {
+        self.kept.iter()
+    }
+
+    /// Takes datagrams aside until it is dropped or the connection is gone.
+    pub(super) async fn take_aside(&mut self) {
+        while let Ok(datagram) = self.connection.read_datagram().await {
+            if self.kept.len() >= KEPT {
+                self.kept.pop_front();
+            }
+            self.kept.push_back(datagram);
+            tokio::task::consume_budget().await; // whoever floods does not keep the time from going by
+        }
     }
 }
 
@@ -99,5 +136,9 @@ impl PacketReader for QuicReader {
         packets: &'a mut Vec<Packet>,
     ) -> BoxFuture<'a, Result<Arrived, ReadError>> {
         Box::pin(self.read_next(packets))
+    }
+
+    fn rest(&mut self, time: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move { drop(tokio::time::timeout(time, self.take_aside()).await) })
     }
 }
