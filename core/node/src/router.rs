@@ -13,6 +13,7 @@
 mod announce;
 mod beat;
 mod bucket;
+mod census;
 mod clock;
 mod counters;
 mod deadline;
@@ -44,6 +45,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
+pub(crate) use census::Census;
 pub use counters::RouterCounters;
 pub(crate) use filter::is_low_order;
 pub use limits::RouterLimits;

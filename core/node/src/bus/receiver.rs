@@ -8,6 +8,7 @@
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects)]
 
 mod begin;
+mod census;
 mod complete;
 mod completed;
 mod hand;
@@ -52,7 +53,7 @@ pub(crate) struct Origin {
     pub(crate) key: PublicKey,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Source {
     pending: usize,
     pending_bytes: usize,

@@ -220,6 +220,23 @@ impl Sender {
         counters.outgoing_bytes = self.bytes as u64;
     }
 
+    /// Counts anew; panics where a bound is not kept or a sum is wrong. For fuzzers.
+    pub(crate) fn check(&self) {
+        let bytes = self.messages.values().map(|message| message.payload.len()).sum::<usize>();
+        assert_eq!(bytes, self.bytes);
+        assert!(bytes <= self.limits.outgoing_bytes, "{bytes} bytes");
+        assert!(self.messages.len() <= self.limits.outgoing);
+        assert_eq!(self.expiry.len(), self.messages.len(), "each is given up some time");
+        let busy = self.flows.values().filter(|flow| flow.messages > 0).count();
+        assert!(self.flows.len() <= busy + IDLE_FLOWS);
+        assert_eq!(
+            self.flows.values().map(|flow| flow.messages).sum::<usize>(),
+            self.messages.len()
+        );
+        assert!(self.ended.count() <= self.limits.ended);
+        assert!(self.answered.count() <= self.limits.ended);
+    }
+
     /// The next packet to send.
     pub(crate) fn poll_packet(&mut self) -> Option<Outgoing> {
         self.out.pop_front()

@@ -1,10 +1,10 @@
 //! Any bytes as what happens to a router: packets of few kinds about few nodes, from four peers, with
 //! time between them; so that random bytes find their way into states that matter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::router::{Router, RouterConfig, RouterLimits, RouterOutput};
+use crate::router::{Census, Router, RouterConfig, RouterLimits, RouterOutput};
 use crate::wire::control::{Hello, Ihu, RouteRequest, SeqnoRequest, Tlv, Update};
 use crate::{LinkId, Prefix, PublicKey, RouterId};
 
@@ -32,6 +32,20 @@ const LIMITS: RouterLimits = RouterLimits {
 /// What this router advertised for each source: number, metric, and when. What is selected must be
 /// better than the latest, as far as the numbers are of one life of the source.
 type Distances = BTreeMap<(Prefix, RouterId), Vec<(u16, u16, Instant)>>;
+
+/// What packets took a route to, and when last.
+type Used = BTreeMap<Prefix, Instant>;
+
+/// What happened in a step, as far as what follows is judged by it.
+#[derive(Default)]
+struct What {
+    update: Option<Update>,
+}
+
+/// A route that no packet took for this long is not in use.
+const IN_USE: Duration = Duration::from_secs(602); // to the tick
+/// Less than there are sources.
+const FEW_SOURCES: usize = 4;
 
 /// Numbers further from each other are those of two lives.
 const LEAP: u16 = 1024;
@@ -102,29 +116,76 @@ fn tlv(kind: u8, reader: &mut Reader<'_>) -> Option<Tlv> {
     })
 }
 
-/// Plays the bytes. Panics when a table grows over its bound, when a route is selected that is not
-/// feasible or not acceptable, or when a peer is sent what no node may send.
+/// Plays the bytes, and again to a router that keeps few feasibility distances. Panics when a table
+/// grows over its bound, when a route is selected that is not feasible or not acceptable, or when a
+/// peer is sent what no node may send.
 pub fn router(bytes: &[u8]) {
+    play(bytes, LIMITS);
+    play(bytes, RouterLimits { sources: FEW_SOURCES, ..LIMITS });
+}
+
+fn play(bytes: &[u8], limits: RouterLimits) {
     let start = Instant::now();
     let own = RouterId::new(key(0), [0; 6]);
     let prefix = Prefix::subnet_of(key(0).address());
-    let config = RouterConfig { router_id: own, prefix, seed: [9; 32], limits: LIMITS };
+    let remembers = limits.sources > FEW_SOURCES;
+    let config = RouterConfig { router_id: own, prefix, seed: [9; 32], limits: limits.clone() };
     let own = own.public_key();
     let (mut router, mut now) = (Router::new(config, start), start);
-    let mut distances = Distances::new();
+    let (mut distances, mut used) = (Distances::new(), Used::new());
     let mut reader = Reader(bytes);
-    while step(&mut router, &mut reader, &mut now).is_some() {
-        check_outputs(&mut router, own, &mut distances, now);
+    loop {
+        let before: BTreeSet<Prefix> = router.routes().map(|route| route.prefix).collect();
+        let awaited: BTreeSet<Prefix> = router.queries().map(|query| query.prefix).collect();
+        let Some(what) = step(&mut router, &mut reader, &mut used, &mut now) else { return };
+        check_outputs(&mut router, own, remembers.then_some(&mut distances), now);
         check_tables(&router, &distances, prefix, now);
+        let census = router.census();
+        check_bounds(&census, &limits);
+        // Above the soft limit nothing comes in that nobody asked for.
+        if let Some(update) = what.update
+            && census.entries > limits.soft_entries
+            && !before.contains(&update.prefix)
+            && router.routes().any(|route| route.prefix == update.prefix)
+        {
+            let is_used = used.get(&update.prefix).is_some_and(|at| now < *at + IN_USE);
+            let is_awaited = awaited.contains(&Prefix::subnet_of(update.prefix.address()));
+            assert!(is_used || is_awaited || update.metric == 0, "nobody asked for {update:?}");
+        }
     }
 }
 
-fn step(router: &mut Router, reader: &mut Reader<'_>, now: &mut Instant) -> Option<()> {
+fn check_bounds(census: &Census, limits: &RouterLimits) {
+    let bounds = [
+        (census.links, limits.links),
+        (census.entries, limits.entries),
+        (census.entries_of_a_link, limits.prefixes_per_link),
+        (census.distances, limits.sources),
+        (census.lookups, limits.lookups),
+        (census.lookups_of_others, limits.lookups / 2),
+        (census.lookups_of_a_peer, limits.lookups_per_link),
+        (census.failures, limits.failures),
+        (census.seqno_requests, limits.seqno_requests),
+        (census.pins, limits.pins),
+        (census.timers, 4 * limits.links + 1),
+        (census.stale_times, 0),
+    ];
+    assert!(bounds.iter().all(|(held, bound)| held <= bound), "{census:?}");
+}
+
+fn step(
+    router: &mut Router,
+    reader: &mut Reader<'_>,
+    used: &mut Used,
+    now: &mut Instant,
+) -> Option<What> {
     let what = reader.byte()?;
     let link = LinkId(u64::from(what >> 6));
+    let mut done = What::default();
     match what & 15 {
         kind @ 0..=5 => {
             let tlv = tlv(kind, reader)?;
+            done.update = if let Tlv::Update(update) = &tlv { Some(*update) } else { None };
             router.handle_tlv(link, tlv, *now);
         }
         6 => router.link_up(link, u16::from(what & 0x30), *now),
@@ -139,7 +200,13 @@ fn step(router: &mut Router, reader: &mut Reader<'_>, now: &mut Instant) -> Opti
         9 if what & 0x10 != 0 => {
             router.lookup_for(link, key(reader.byte()? & 15).address(), *now);
         }
-        9 => router.use_route(key(reader.byte()? & 15).address(), *now),
+        9 => {
+            let address = key(reader.byte()? & 15).address();
+            if let Some(route) = router.selected(address) {
+                used.insert(route.prefix, *now);
+            }
+            router.use_route(address, *now);
+        }
         10 => drop(router.lookup(key(reader.byte()? & 15).address(), *now)),
         11 => router.note_traffic(link, u32::from(what & 0x10), u32::from(what & 0x20), *now),
         12 => router.expect_answer(key(reader.byte()? & 15).address(), *now),
@@ -148,16 +215,24 @@ fn step(router: &mut Router, reader: &mut Reader<'_>, now: &mut Instant) -> Opti
         14 => router.forget(&key(reader.byte()? & 15), *now),
         _ => router.trust(link),
     }
-    Some(())
+    Some(done)
 }
 
-fn check_outputs(router: &mut Router, own: PublicKey, distances: &mut Distances, now: Instant) {
+/// Without distances their bound is what is checked, and not what they say.
+fn check_outputs(
+    router: &mut Router,
+    own: PublicKey,
+    mut distances: Option<&mut Distances>,
+    now: Instant,
+) {
     // A router forgets them after 1800 s. One that it may have forgotten is kept for a moment, to
     // know that it may be the one that is compared with.
-    distances.retain(|_, known| {
-        known.retain(|(_, _, at)| now < *at + Duration::from_secs(1801));
-        !known.is_empty()
-    });
+    if let Some(distances) = &mut distances {
+        distances.retain(|_, known| {
+            known.retain(|(_, _, at)| now < *at + Duration::from_secs(1801));
+            !known.is_empty()
+        });
+    }
     while let Some(output) = router.poll_output() {
         let RouterOutput::Send { tlv, .. } = output else { continue };
         match tlv {
@@ -167,6 +242,7 @@ fn check_outputs(router: &mut Router, own: PublicKey, distances: &mut Distances,
             Tlv::Update(update) => {
                 assert!(update.metric != u16::MAX, "retractions are in the own name");
                 assert!(update.prefix.contains(update.router_id.public_key().address()));
+                let Some(distances) = &mut distances else { continue };
                 let source = (update.prefix, update.router_id);
                 let known = distances.entry(source).or_default();
                 check_feasible(known, update.seqno, None, now);
@@ -235,9 +311,7 @@ fn check_feasible(known: &[(u16, u16, Instant)], seqno: u16, metric: Option<u16>
 
 fn check_tables(router: &Router, distances: &Distances, own: Prefix, now: Instant) {
     let mut selected = BTreeMap::new();
-    let mut count = 0;
     for route in router.routes() {
-        count += 1;
         assert!(!own.covers(&route.prefix), "own addresses are not routed");
         assert!(route.prefix.contains(route.key.address()) && route.key != key(15));
         if route.selected {
@@ -248,6 +322,4 @@ fn check_tables(router: &Router, distances: &Distances, own: Prefix, now: Instan
             }
         }
     }
-    assert!(count <= LIMITS.entries, "{count} entries");
-    assert!(router.queries().count() <= LIMITS.lookups);
 }

@@ -32,6 +32,10 @@ impl<K: Ord + Copy> Deadlines<K> {
         self.by_key.get(&key).copied()
     }
 
+    pub(super) fn keys(&self) -> impl Iterator<Item = &K> {
+        self.by_key.keys()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.by_key.len()
     }

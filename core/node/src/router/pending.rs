@@ -114,6 +114,12 @@ impl SeqnoRequests {
         }
     }
 
+    /// How many there are. Panics unless each of them ends.
+    pub(super) fn count(&self) -> usize {
+        assert!(self.deadlines.keys().eq(self.requests.keys()));
+        self.requests.len()
+    }
+
     /// Ends all requests that a route with this sequence number answers, and tells who asked.
     pub(super) fn answer(&mut self, prefix: Prefix, id: RouterId, seqno: u16) -> LinkSet {
         let mut requesters = LinkSet::default();

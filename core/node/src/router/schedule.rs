@@ -37,7 +37,12 @@ impl<K: Ord> Schedule<K> {
 
     /// Whether there are twice as many times as keys, and more.
     pub(super) fn is_stale(&self, keys: usize) -> bool {
-        self.heap.len() > 2 * keys + SLACK
+        self.stale(keys) > 0
+    }
+
+    /// How many more.
+    pub(super) fn stale(&self, keys: usize) -> usize {
+        self.heap.len().saturating_sub(2 * keys + SLACK)
     }
 
     pub(super) fn rebuild(&mut self, items: impl Iterator<Item = (Tick, K)>) {

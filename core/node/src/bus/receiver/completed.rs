@@ -59,6 +59,13 @@ impl Generation {
 }
 
 impl Source {
+    /// Whether no id can be added.
+    fn is_full(&self, limits: &BusLimits) -> bool {
+        let (earlier, newer) = (self.earlier.ids.len(), self.newer.ids.len());
+        let most = limits.completed_per_source;
+        newer >= most / 2 || earlier.saturating_add(newer) >= most
+    }
+
     /// Forgets the earlier generation, whose place the other takes. Gives how many ids those were.
     fn advance(&mut self) -> usize {
         std::mem::replace(&mut self.earlier, std::mem::take(&mut self.newer)).ids.len()
@@ -84,14 +91,16 @@ impl Completed {
     /// Whether another message of that source can be remembered. Forgets the oldest to make room.
     pub(super) fn has_room(&mut self, subnet: u64, limits: &BusLimits, now: Instant) -> bool {
         self.expire(now);
-        let most = limits.completed_per_source / 2;
-        if let Some(source) = self.sources.get_mut(&subnet)
-            && source.newer.ids.len() >= most
-        {
-            if !source.earlier.is_older(AT_LEAST, now) {
+        if let Some(source) = self.sources.get_mut(&subnet) {
+            // Twice, for repeats may have moved everything to the newer one.
+            for _ in 0..2 {
+                if source.is_full(limits) && source.earlier.is_older(AT_LEAST, now) {
+                    self.held = self.held.saturating_sub(source.advance());
+                }
+            }
+            if source.is_full(limits) {
                 return false;
             }
-            self.held = self.held.saturating_sub(source.advance());
         }
         let is_full = |held: usize| held.saturating_add(SOURCE_COST) >= limits.completed;
         self.forget(AT_LEAST, now, is_full);
@@ -122,6 +131,17 @@ impl Completed {
     /// Ids held, with what their keeping costs.
     pub(super) fn held(&self) -> usize {
         self.held
+    }
+
+    /// Counts anew. Panics where a bound is not kept or the sum is wrong; for fuzzers.
+    pub(super) fn check(&self, limits: &BusLimits) {
+        let ids = |source: &Source| source.earlier.ids.len().saturating_add(source.newer.ids.len());
+        let counts: Vec<usize> = self.sources.values().map(ids).collect();
+        assert!(counts.iter().all(|count| *count <= limits.completed_per_source), "{counts:?}");
+        let cost = counts.len().saturating_mul(SOURCE_COST);
+        assert_eq!(self.held, counts.iter().sum::<usize>().saturating_add(cost));
+        assert!(self.held <= limits.completed, "{} ids", self.held);
+        assert_eq!(self.oldest.len(), self.sources.len());
     }
 
     /// Forgets what is old. No timer of its own: what is not forgotten in time costs nothing more.
@@ -218,6 +238,23 @@ mod tests {
         assert!(completed.renew(&key(1, 0), start + seconds(29)));
         assert!(fill(&mut completed, 2, start + seconds(31)) > 0);
         assert!(completed.held() <= 400);
+    }
+
+    /// A repeat moves its id to the newer generation, which so may be larger than the earlier.
+    #[test]
+    fn whoever_repeats_everything_gets_no_more_room_for_that() {
+        let limits = BusLimits { completed_per_source: 8, ..BusLimits::default() };
+        let (mut completed, start) = (Completed::default(), Instant::now());
+        for number in 0..200 {
+            let now = start + seconds(20 * number);
+            if completed.has_room(1, &limits, now) {
+                completed.insert(key(1, number), now);
+            }
+            for earlier in 0..number {
+                completed.renew(&key(1, earlier), now);
+            }
+            completed.check(&limits);
+        }
     }
 
     /// The bounds let one source bring what the bus must carry, for as long as it likes.

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use bytes::Bytes;
 
+use crate::data::subnet_bits;
 use crate::limits::BusLimits;
 use crate::message::ReceivedMessage;
 
@@ -50,6 +51,12 @@ impl Ready {
     /// Messages and their bytes.
     pub(super) fn held(&self) -> (u64, u64) {
         (self.count as u64, self.bytes as u64)
+    }
+
+    /// The /64 and the bytes of each.
+    pub(super) fn all(&self) -> impl Iterator<Item = (u64, usize)> + '_ {
+        let all = self.queues.values().flatten();
+        all.map(|(_, message)| (subnet_bits(message.source), message.payload.len()))
     }
 
     pub(super) fn push(&mut self, message: ReceivedMessage) {

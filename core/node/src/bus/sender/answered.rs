@@ -36,6 +36,11 @@ impl Answered {
         }
     }
 
+    /// How many there are, counted the way that has more.
+    pub(super) fn count(&self) -> usize {
+        self.ids.len().max(self.aging.len())
+    }
+
     /// No timer of its own: what is remembered for longer costs nothing more.
     pub(super) fn contains(&mut self, subnet: u64, id: MessageId, now: Instant) -> bool {
         while let Some((_, key)) = self.aging.pop_front_if(|(at, _)| *at <= now) {

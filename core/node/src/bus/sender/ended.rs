@@ -41,6 +41,11 @@ impl Ended {
         }
     }
 
+    /// How many there are, counted the way that has more.
+    pub(super) fn count(&self) -> usize {
+        self.infos.len().max(self.aging.len())
+    }
+
     /// Somebody in `subnet` took the message; whether that is news.
     pub(super) fn read(&mut self, id: MessageId, subnet: u64) -> bool {
         match self.infos.get_mut(&id) {
