@@ -15,6 +15,8 @@ use crate::world::{NodeId, Ways};
 
 /// Violations that are kept.
 const KEPT: usize = 20;
+/// Loops that are followed until they are gone; one above that never counts as gone.
+const FOLLOWED: usize = 100_000;
 
 /// Which routes of a node may have changed.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +59,10 @@ pub struct Verdict {
 
 #[derive(Debug, Default)]
 pub(crate) struct Judge {
-    open: BTreeMap<Prefix, Loop>,
+    /// By the prefix and, in their order, the nodes on it: a prefix may have several.
+    open: BTreeMap<(Prefix, Vec<NodeId>), Loop>,
+    /// Those too many to be followed.
+    not_followed: usize,
     verdict: Verdict,
 }
 
@@ -77,33 +82,56 @@ impl Judge {
             if self.verdict.violations.len() < KEPT {
                 self.verdict.violations.push(found);
             }
-        } else if !self.open.contains_key(&prefix) {
-            let count = if found.all_ours {
-                &mut self.verdict.restart_loops
-            } else {
-                &mut self.verdict.stock_loops
-            };
-            *count += 1;
-            self.open.insert(prefix, found);
+            return;
+        }
+        let name = (prefix, found.sorted());
+        if self.open.contains_key(&name) {
+            return;
+        }
+        let count = if found.all_ours {
+            &mut self.verdict.restart_loops
+        } else {
+            &mut self.verdict.stock_loops
+        };
+        *count += 1;
+        if self.open.len() < FOLLOWED {
+            self.open.insert(name, found);
+        } else {
+            self.not_followed += 1;
         }
     }
 
-    /// Closes a known loop if it is gone.
+    /// Closes known loops of a prefix that are gone.
     fn recheck(&mut self, ways: &Ways<'_>, prefix: Prefix, now: Instant) {
-        let Some(open) = self.open.get(&prefix) else { return };
-        let is_there =
-            open.members.iter().any(|member| circle(ways, *member, prefix, now).is_some());
-        self.verdict.longest = self.verdict.longest.max(now - open.since);
-        if !is_there {
-            self.open.remove(&prefix);
+        let first = (prefix, Vec::new());
+        let of_prefix = self.open.range(first..).take_while(|((of, _), _)| *of == prefix);
+        let mut gone = Vec::new();
+        for (name, open) in of_prefix {
+            self.verdict.longest = self.verdict.longest.max(now - open.since);
+            let there = open.members.first().and_then(|member| circle(ways, *member, prefix, now));
+            if there.is_none_or(|there| there.sorted() != name.1) {
+                gone.push(name.clone());
+            }
         }
+        gone.iter().for_each(|name| drop(self.open.remove(name)));
     }
 
     pub(crate) fn verdict(&mut self, ways: &Ways<'_>, now: Instant) -> Verdict {
-        for prefix in self.open.keys().copied().collect::<Vec<_>>() {
+        let mut prefixes: Vec<Prefix> = self.open.keys().map(|(prefix, _)| *prefix).collect();
+        prefixes.dedup();
+        for prefix in prefixes {
             self.recheck(ways, prefix, now);
         }
-        Verdict { open: self.open.len(), ..self.verdict.clone() }
+        Verdict { open: self.open.len() + self.not_followed, ..self.verdict.clone() }
+    }
+}
+
+impl Loop {
+    /// The nodes on it, wherever it was entered.
+    fn sorted(&self) -> Vec<NodeId> {
+        let mut members = self.members.clone();
+        members.sort_unstable();
+        members
     }
 }
 

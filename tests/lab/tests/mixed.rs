@@ -64,6 +64,7 @@ fn small_mixed_networks_of_random_shape_heal_and_loops_through_stock_nodes_end()
         assert!(gone.is_some(), "seed {seed}: {verdict:?}");
         all_reach_all(&mut world, &kinds);
         no_loop_of_one_source(&mut world, &kinds);
+        assert!(verdict.longest <= LOOPS_END, "seed {seed}: {:?}", verdict.longest);
         loops += verdict.stock_loops + verdict.restart_loops;
         longest = longest.max(verdict.longest);
     }
