@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// Measure only these parts
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) only: Vec<Part>,
-    /// For how many seconds the idle daemons are watched, once
+    /// For how many seconds the idle daemons are watched
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) seconds: u32,
     /// Be a router that others may stop
@@ -52,6 +52,8 @@ pub(crate) enum Part {
     Messages,
     /// Messages over slow and lossy paths, simulated
     Slow,
+    /// Messages through the HTTP API of each side over a slow path
+    Shaped,
     /// Single lines between phones
     Chat,
     /// A full outbox between phones

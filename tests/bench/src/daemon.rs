@@ -57,7 +57,7 @@ impl Ours {
             return Err("no profile could be made".into());
         }
         let mut child = command(home)?
-            .args(["up", "--no-discovery"])
+            .arg("up")
             .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

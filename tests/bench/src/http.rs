@@ -109,6 +109,12 @@ impl Host {
         self.node.address()
     }
 
+    /// Where it takes links.
+    pub(crate) fn socket(&self) -> Result<SocketAddr, Error> {
+        let endpoint = self.node.listening().first().ok_or("it does not listen")?;
+        Ok(endpoint.to_string().trim_start_matches("tcp://").parse()?)
+    }
+
     pub(crate) fn api(&self) -> Result<ApiClient, Error> {
         Ok(ApiClient::new(self.servers.addresses().http.ok_or("it was asked for")?))
     }

@@ -11,12 +11,14 @@ mod daemon;
 mod figure;
 mod hostile;
 mod http;
+#[cfg(target_os = "linux")]
 mod idle;
 mod messages;
 mod phone;
 mod report;
 mod routes;
 mod routes_daemons;
+mod shaped;
 mod silent;
 mod slow;
 mod stock;
@@ -55,6 +57,7 @@ async fn main() -> ExitCode {
         progress(&format!("failed: {error}"));
         return ExitCode::FAILURE;
     }
+    report.compare();
     let text = if args.json { report.json() } else { report.table() };
     // Whoever closed the pipe has seen enough.
     let _ = writeln!(std::io::stdout(), "{text}");
@@ -71,18 +74,25 @@ async fn measure(args: &Args, report: &mut Report) -> Result<(), Error> {
         progress("this is a debug build: the figures say nothing, run it with --release");
     }
     let stock = stock::is_there();
-    let compared = [Part::Bus, Part::Http, Part::Silent];
+    let compared = [Part::Bus, Part::Http, Part::Messages, Part::Silent, Part::Shaped];
     if !stock && compared.into_iter().any(|part| args.takes(part)) {
         progress("MYCELIUM_BIN names no stock daemon: only our own nodes are measured");
     }
     if args.takes(Part::Idle) {
-        progress(&format!("idle daemons, {} s", args.seconds));
+        progress(&format!("idle daemons, all runs at once, {} s", args.seconds));
         let watched = std::time::Duration::from_secs(args.seconds.into());
-        tokio::task::block_in_place(|| idle::measure(report, watched))?;
+        #[cfg(target_os = "linux")]
+        tokio::task::block_in_place(|| idle::measure(report, args.runs, watched))?;
+        #[cfg(not(target_os = "linux"))]
+        return Err(format!("idle for {watched:?}: only Linux counts wake-ups").into());
     }
     if args.takes(Part::Silent) {
         progress("a silent next hop, all runs at once");
         silent::measure(report, args.runs).await?;
+    }
+    if args.takes(Part::Shaped) {
+        progress("a slow path, all runs at once");
+        shaped::measure(report, args.runs).await?;
     }
     for run in 1..=args.runs {
         if args.takes(Part::Bus) {
@@ -105,6 +115,9 @@ async fn measure(args: &Args, report: &mut Report) -> Result<(), Error> {
         if args.takes(Part::Messages) {
             progress(&format!("run {run} of {}: bus, many short messages", args.runs));
             messages::measure_rate(report).await?;
+            if stock {
+                tokio::task::block_in_place(|| stock::measure_rate(report))?;
+            }
         }
         if args.takes(Part::Slow) {
             progress(&format!("run {run} of {}: bus, slow paths", args.runs));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::figure::{Figure, Must};
+use crate::figure::{Figure, Must, RATIOS};
 
 /// Figures in the order in which they were first measured, with a value for each run.
 #[derive(Default)]
@@ -16,6 +16,19 @@ impl Report {
         match self.rows.iter_mut().find(|(known, _)| *known == figure) {
             Some((_, values)) => values.push(value),
             None => self.rows.push((figure, vec![value])),
+        }
+    }
+
+    /// Adds how many times better ours is, of whatever was measured on both.
+    pub(crate) fn compare(&mut self) {
+        for (ratio, ours, stock) in RATIOS {
+            let of = |figure: Figure| {
+                let row = self.rows.iter().find(|(known, _)| *known == figure);
+                row.map(|(_, values)| median(values))
+            };
+            let (Some(ours_is), Some(stock_is)) = (of(ours), of(stock)) else { continue };
+            let is_rate = matches!(ours.must, Must::AtLeast(_));
+            self.add(ratio, if is_rate { ours_is / stock_is } else { stock_is / ours_is });
         }
     }
 
@@ -122,9 +135,9 @@ fn reached(figure: &Figure, median: f64) -> bool {
 fn bound(must: Must) -> String {
     match must {
         Must::Nothing => String::new(),
-        Must::AtMost(bound) => format!("<= {bound}"),
-        Must::AtLeast(bound) => format!(">= {bound}"),
-        Must::Exactly(value) => format!("{value}"),
+        Must::AtMost(bound) => format!("<= {}", number(bound)),
+        Must::AtLeast(bound) => format!(">= {}", number(bound)),
+        Must::Exactly(value) => number(value),
     }
 }
 
@@ -160,7 +173,9 @@ fn layout(lines: &[[String; 8]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figure::{BUS, DRAIN, SYNCS_SENDER};
+    use crate::figure::{
+        API, API_STOCK, BUS, DRAIN, MESSAGE_RATE, MESSAGE_RATE_STOCK, SILENT, SYNCS_SENDER,
+    };
 
     #[test]
     fn the_median_is_the_middle_or_between_the_middle_two() {
@@ -182,5 +197,21 @@ mod tests {
         report.add(DRAIN, 2000.0);
         report.add(SYNCS_SENDER, 2.0);
         assert!(report.missed().is_empty());
+    }
+
+    #[test]
+    fn ours_is_compared_with_what_was_measured_beside_it() {
+        let mut report = Report::default();
+        for (figure, value) in
+            [(API, 1.0), (API_STOCK, 102.0), (MESSAGE_RATE, 40_000.0), (MESSAGE_RATE_STOCK, 4000.0)]
+        {
+            report.add(figure, value);
+        }
+        report.add(SILENT, 2.0); // nothing beside it
+        report.compare();
+        let ratios: Vec<_> = report.rows.iter().skip(5).map(|(_, values)| values[0]).collect();
+        assert_eq!(ratios, [102.0, 10.0]);
+        let missed = report.missed();
+        assert!(missed.len() == 1 && missed[0].contains("times better"), "{missed:?}");
     }
 }

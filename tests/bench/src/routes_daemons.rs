@@ -36,7 +36,7 @@ const LAST: u16 = 2;
 pub(crate) fn measure(report: &mut Report) -> Result<(), Error> {
     let routes = announcements();
     let folder = tempfile::tempdir()?;
-    let ours = Ours::start(folder.path(), &["--listen", "tcp://127.0.0.1:0"])?;
+    let ours = Ours::start(folder.path(), &["--no-discovery", "--listen", "tcp://127.0.0.1:0"])?;
     let figures = (ROUTES_DAEMON, ROUTES_DAEMON_MEMORY);
     announce(report, figures, (ours.pid(), &ours.listening), &routes)?;
     drop(ours);

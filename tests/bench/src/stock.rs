@@ -11,12 +11,16 @@ use threephone_system_tests::StockDaemon;
 
 use crate::Error;
 use crate::bus::{LONG_BYTES, SHORT};
-use crate::figure::{BUS_STOCK, Figure, HTTP, LONG_STOCK, ROUTER_STOCK};
+use crate::figure::{BUS_STOCK, Figure, HTTP, LONG_STOCK, MESSAGE_RATE_STOCK, ROUTER_STOCK};
 use crate::report::{Report, median};
 
 /// Short messages in one run: a tenth of a second each.
 const MESSAGES: usize = 30;
 const LONG_MESSAGES: usize = 3;
+/// The many messages of one run: as ours, but fewer, for each is two requests.
+const RATE_SENDERS: usize = 8;
+const RATE_EACH: usize = 250;
+const RATE_BYTES: usize = 200;
 const REQUESTS: usize = 100;
 const TOPIC: &[u8] = b"bench";
 /// Time for a request to reach the daemon and wait there, before the clock starts.
@@ -57,6 +61,36 @@ fn latency(
     one(from, to, length)?;
     let took = (0..messages).map(|_| one(from, to, length)).collect::<Result<Vec<_>, _>>()?;
     report.add(figure, median(&took));
+    Ok(())
+}
+
+/// From the first `POST` of eight clients until one that asks again and again has the last message.
+/// Blocks.
+pub(crate) fn measure_rate(report: &mut Report) -> Result<(), Error> {
+    let ben = start(&[])?;
+    let ann = start(&[ben.endpoint()])?;
+    one(&ann, &ben, SHORT)?;
+    let payload = [0x5a; RATE_BYTES];
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        let sending: Vec<_> = (0..RATE_SENDERS)
+            .map(|_| {
+                scope.spawn(|| {
+                    (0..RATE_EACH)
+                        .try_for_each(|_| ann.send(ben.address(), TOPIC, &payload).map(|_| ()))
+                })
+            })
+            .collect();
+        for _ in 0..RATE_SENDERS * RATE_EACH {
+            ben.receive(TOPIC, PATIENCE)?.ok_or("a message did not arrive")?;
+        }
+        for sender in sending {
+            sender.join().map_err(|_| "a sender panicked")??;
+        }
+        Ok::<(), Error>(())
+    })?;
+    let messages = (RATE_SENDERS * RATE_EACH) as f64;
+    report.add(MESSAGE_RATE_STOCK, messages / begun.elapsed().as_secs_f64());
     Ok(())
 }
 

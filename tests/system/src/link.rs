@@ -68,7 +68,7 @@ impl Link {
     pub fn stock(self, peers: &[String]) -> Option<StockDaemon> {
         let private = self.secrets();
         let peers = peers.to_vec();
-        StockDaemon::start_with(StockConfig { peers, private, topics: None })
+        StockDaemon::start_with(StockConfig { peers, private, ..StockConfig::default() })
     }
 
     /// Where a stock daemon takes such links.

@@ -53,6 +53,15 @@ impl Hosts {
             println!("SKIPPED: {reason}");
             return None;
         }
+        Some(Self::join())
+    }
+
+    /// As [`Hosts::joined`], without a word.
+    pub fn joined_quietly() -> Option<Self> {
+        impossible().is_none().then(Self::join)
+    }
+
+    fn join() -> Self {
         let hosts = Self { holders: [hold(), hold()] };
         let ends = [0, 1].map(|number| format!("cable-{}-{number}", hosts.pid(0)));
         let mut link = Command::new("ip");
@@ -65,7 +74,22 @@ impl Hosts {
             hosts.ip(number, &["address", "add", &address, "dev", end]);
             hosts.ip(number, &["link", "set", end, "up"]);
         }
-        Some(hosts)
+        hosts
+    }
+
+    /// The address of a host's end of the cable.
+    pub fn address(number: usize) -> &'static str {
+        CABLE[number]
+    }
+
+    /// Moves the calling thread to a host, with what it opens and starts from now on.
+    pub fn enter(&self, number: usize) {
+        enter(&self.namespace(number));
+    }
+
+    fn namespace(&self, number: usize) -> std::fs::File {
+        let namespace = std::fs::File::open(format!("/proc/{}/ns/net", self.pid(number)));
+        namespace.expect("the namespace of a running process")
     }
 
     /// Where a host can be reached over the cable.
@@ -75,12 +99,8 @@ impl Hosts {
 
     /// For nodes of ours on a host: spawn everything, the calling thread is not there.
     pub fn runtime(&self, number: usize) -> Runtime {
-        let namespace = std::fs::File::open(format!("/proc/{}/ns/net", self.pid(number)));
-        let namespace = Arc::new(namespace.expect("the namespace of a running process"));
-        let enter = move || {
-            let kind = Some(LinkNameSpaceType::Network);
-            move_into_link_name_space(namespace.as_fd(), kind).expect("root may enter it");
-        };
+        let namespace = Arc::new(self.namespace(number));
+        let enter = move || enter(&namespace);
         let mut runtime = Builder::new_multi_thread();
         runtime.worker_threads(2).enable_all().on_thread_start(enter);
         runtime.build().expect("a runtime")
@@ -142,6 +162,11 @@ impl Hosts {
     fn pid(&self, number: usize) -> String {
         self.holders[number].0.id().to_string()
     }
+}
+
+fn enter(namespace: &std::fs::File) {
+    let kind = Some(LinkNameSpaceType::Network);
+    move_into_link_name_space(namespace.as_fd(), kind).expect("root may enter it");
 }
 
 /// Why there can be no namespaces here.

@@ -25,6 +25,8 @@ pub struct StockConfig {
     pub private: Option<Secrets>,
     /// The text of its topic file.
     pub topics: Option<String>,
+    /// Whether it looks for peers on its networks.
+    pub discovery: bool,
 }
 
 /// A daemon that runs, or has been stopped to be started again; killed when dropped.
@@ -93,7 +95,7 @@ impl StockDaemon {
     pub fn start_again(&mut self) -> std::io::Result<()> {
         let mut command = Command::new(&self.binary);
         command
-            .args(["--no-tun", "--disable-peer-discovery", "--silent"])
+            .args(["--no-tun", "--silent"])
             .args(["--tcp-listen-port", &self.tcp.port().to_string()])
             .args(["--quic-listen-port", &self.quic.port().to_string()])
             .args(["--api-addr", &self.api.address().to_string()])
@@ -103,6 +105,9 @@ impl StockDaemon {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
+        if !self.config.discovery {
+            command.arg("--disable-peer-discovery");
+        }
         if let Some(network) = &self.config.private {
             command.args(["--network-name", &network.name]);
             command.arg("--network-key-file").arg(self.file("network.key", &network.key)?);

@@ -166,7 +166,7 @@ async fn a_stock_nodes_topics_let_ours_in_where_they_list_it() {
         ann.subnet()
     );
     let peers = vec![Link::Tcp.to_ours(&ann)];
-    let config = StockConfig { peers, private: None, topics: Some(topics) };
+    let config = StockConfig { peers, topics: Some(topics), ..StockConfig::default() };
     let Some(stock) = StockDaemon::start_with(config) else { return ann.close().await };
     let to = Target::Address(stock.address());
     let mut refused = Vec::new();
@@ -208,7 +208,7 @@ async fn a_service_behind_our_topic_answers_a_stock_node_and_one_behind_its_topi
         theirs.display()
     );
     let peers = vec![Link::Tcp.to_ours(&ann)];
-    let config = StockConfig { peers, private: None, topics: Some(topics) };
+    let config = StockConfig { peers, topics: Some(topics), ..StockConfig::default() };
     let Some(stock) = StockDaemon::start_with(config) else { return ann.close().await };
     let (our_service, their_service) = (service(&ours), service(&theirs));
     let body = json!({
