@@ -75,7 +75,7 @@ pub(crate) struct PeerView {
     pub(crate) endpoint: String,
     /// static, inbound, discovered, public
     pub(crate) kind: String,
-    /// connecting, connected, disconnected; offline when the node does not run
+    /// connecting, connected, disconnected; itself when it is this node; offline when the node does not run
     pub(crate) state: String,
     pub(crate) remembered: bool,
     pub(crate) tx_bytes: u64,
@@ -123,7 +123,7 @@ pub(crate) struct PeerUseView {
     pub(crate) endpoint: String,
     /// static, inbound, discovered, public
     pub(crate) kind: String,
-    /// connecting, connected, disconnected
+    /// connecting, connected, disconnected, itself
     pub(crate) state: String,
     pub(crate) wake_ups: u64,
     pub(crate) cpu_seconds: f64,

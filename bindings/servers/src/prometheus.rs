@@ -59,6 +59,7 @@ fn peers(page: &mut Page, metrics: &NodeMetrics) {
         (PeerState::Alive, "alive"),
         (PeerState::Connecting, "connecting"),
         (PeerState::Dead, "dead"),
+        (PeerState::Itself, "itself"),
     ];
     page.gauge("threephone_peers", "Peers in the table.");
     for (kind, kind_name) in kinds {

@@ -181,6 +181,8 @@ pub enum PeerState {
     Connected,
     /// Waiting for the next attempt.
     Disconnected,
+    /// That is this phone itself: the peer is of no use.
+    Itself,
 }
 
 /// A peer that is remembered, or known to the node, or both.
@@ -219,6 +221,7 @@ impl From<threephone::Peer> for PeerView {
                 Some(State::Connecting) => PeerState::Connecting,
                 Some(State::Alive) => PeerState::Connected,
                 Some(State::Dead) => PeerState::Disconnected,
+                Some(State::Itself) => PeerState::Itself,
             },
             remembered: peer.remembered,
             tx_bytes: link.map_or(0, |link| link.tx_bytes),

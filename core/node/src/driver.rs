@@ -27,6 +27,7 @@ pub(crate) mod meter;
 pub(crate) mod network;
 mod outbox;
 mod outgoing;
+pub(crate) mod outside;
 pub(crate) mod peer;
 mod tally;
 pub(crate) mod transport;

@@ -32,6 +32,16 @@ pub use crate::router::{LookupState, QueryInfo, RouteInfo, RouterCounters};
 use crate::wire::frame::Packet;
 use crate::{LinkId, Prefix, PublicKey};
 
+/// What speaks for a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Standing {
+    /// How many of the nodes that were looked for are reached over it.
+    pub(crate) wanted: usize,
+    /// How many nodes are.
+    pub(crate) routes: usize,
+    pub(crate) cost: u16,
+}
+
 /// What an engine starts from. All randomness comes from here.
 pub struct EngineConfig {
     /// The node's identity.
@@ -412,6 +422,13 @@ impl Engine {
     /// Cost of a link: smoothed round trip in milliseconds plus its static cost.
     pub fn link_cost(&self, link: LinkId) -> Option<u16> {
         self.router.link_cost(link)
+    }
+
+    /// What speaks for a link, where not all are kept; `wanted` are nodes that were looked for.
+    pub(crate) fn standing(&self, link: LinkId, wanted: &[Prefix]) -> Standing {
+        let (routes, wanted) = self.router.reach(link, wanted);
+        let cost = self.router.link_cost(link).unwrap_or(u16::MAX);
+        Standing { wanted, routes, cost }
     }
 
     /// What became of packets that went nowhere.

@@ -5,6 +5,8 @@ mod exchange;
 mod start;
 mod status;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::net::Ipv6Addr;
 use std::sync::{Arc, Mutex, PoisonError};

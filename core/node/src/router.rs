@@ -237,6 +237,9 @@ impl Router {
         while let Some(question) = self.lookups.pop_second_round(now) {
             self.ask(question);
         }
+        while let Some(prefix) = self.lookups.pop_unanswered(now) {
+            self.output(RouterOutput::LookupUnanswered { prefix });
+        }
         while let Some(prefix) = self.lookups.pop_failed(now) {
             self.counters.lookups_failed += 1;
             self.output(RouterOutput::LookupFailed { prefix });

@@ -41,10 +41,13 @@ async fn list(context: &Context, door: &mut Door) -> Result<(), CliError> {
 pub(super) fn peer_line(peer: &PeerView) -> String {
     let remembered = if peer.remembered { ", remembered" } else { "" };
     let cost = peer.link_cost.map(|cost| format!(", cost {cost}")).unwrap_or_default();
+    let state = match peer.state.as_str() {
+        "itself" => "this node itself; remove it with `threephone peer remove`",
+        state => state,
+    };
     format!(
-        "{}  {} ({}{remembered}{cost}), {} out, {} in",
+        "{}  {state} ({}{remembered}{cost}), {} out, {} in",
         peer.endpoint,
-        peer.state,
         peer.kind,
         size(peer.tx_bytes),
         size(peer.rx_bytes)

@@ -93,6 +93,7 @@ pub(super) fn state_name(state: Option<PeerState>) -> &'static str {
         Some(PeerState::Connecting) => "connecting",
         Some(PeerState::Alive) => "connected",
         Some(PeerState::Dead) => "disconnected",
+        Some(PeerState::Itself) => "itself",
         None => "offline",
     }
 }

@@ -40,7 +40,7 @@ fn stats(peer: &PeerStatus) -> Option<PeerStats> {
         connection_state: match peer.state {
             PeerState::Connecting => "connecting",
             PeerState::Alive => "alive",
-            PeerState::Dead => "dead",
+            PeerState::Dead | PeerState::Itself => "dead",
         },
         tx_bytes: peer.tx_bytes,
         rx_bytes: peer.rx_bytes,

@@ -16,7 +16,8 @@ use crate::power::PowerMode;
 impl Core {
     pub(super) fn dial_due(&mut self, now: Instant) {
         for peer in self.peers.take_due(now) {
-            let dial = dial::dial(peer, Arc::clone(&self.transports), self.inputs.clone());
+            let (transports, inputs) = (Arc::clone(&self.transports), self.inputs.clone());
+            let dial = dial::dial(peer, transports, self.outside.resolver.clone(), inputs);
             let dial = self.doors.watch().while_open(dial);
             self.tracker.spawn(self.closing.clone().run_until_cancelled_owned(dial));
         }
@@ -32,6 +33,23 @@ impl Core {
                 self.announce_up(link);
             }
         }
+        self.tell_of_itself(&peer);
+    }
+
+    /// The owner named this node as its own peer, by a list that all its machines share perhaps.
+    pub(super) fn leads_to_itself(&mut self, id: LinkId, now: Instant) {
+        let Some(link) = self.links.get(&id) else { return };
+        let peer = link.peer.clone();
+        if self.peers.note_itself(&peer, id) {
+            self.close_link(id, "that is this node itself", now);
+            self.tell_of_itself(&peer);
+        }
+    }
+
+    fn tell_of_itself(&mut self, peer: &PeerAddress) {
+        if self.peers.is_itself_news(peer) {
+            tracing::warn!(%peer, "that is this node itself; remove it from the peers");
+        }
     }
 
     pub(super) fn accept(&mut self, connection: Connection, now: Instant) {
@@ -46,8 +64,9 @@ impl Core {
                 self.open_link(link, remote.into(), connection, accepted.counters, now);
                 self.trust_static(&remote.into(), link);
             }
-            Err(error @ Refused::Crossed) => {
+            Err(error @ (Refused::Crossed | Refused::Itself)) => {
                 tracing::debug!(endpoint = %remote, %error, "a connection was refused");
+                self.tell_of_itself(&remote.into());
             }
             Err(error @ Refused::TooMany) => {
                 tracing::warn!(endpoint = %remote, %error, "a connection was refused");
@@ -102,13 +121,20 @@ impl Core {
         }
     }
 
+    /// A link has brought a packet.
+    pub(super) fn note_heard(&mut self, id: LinkId, now: Instant) {
+        let Some(link) = self.links.get_mut(&id).filter(|link| !link.heard) else { return };
+        link.heard = true;
+        self.peers.heard(&link.peer, id, now);
+        self.announce_up(id);
+    }
+
     /// Tells of a link once: of one we dialled when it is open, of one that was accepted when it
     /// has brought a packet, for until then it may be anything.
     pub(super) fn announce_up(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(&id).filter(|link| !link.announced) else { return };
         link.announced = true;
         let endpoint = link.peer.clone();
-        self.peers.heard(&endpoint, id);
         tracing::info!(%endpoint, "link up");
         self.announce(NodeEvent::PeerUp { endpoint });
     }

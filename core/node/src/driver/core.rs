@@ -25,6 +25,7 @@ use super::listener::Doors;
 use super::manners::Beacons;
 use super::meter::LinkMeter;
 use super::outgoing::Leaving;
+use super::outside::Outside;
 use super::peer::{Counters, Peers};
 use super::tally::{Meter, SleepWatch, Tally};
 use super::transport::Transports;
@@ -58,6 +59,7 @@ pub(crate) struct CoreParts {
     pub(crate) transports: Arc<Transports>,
     pub(crate) doors: Doors,
     pub(crate) beacons: Option<Beacons>,
+    pub(crate) outside: Outside,
     pub(crate) events: broadcast::Sender<NodeEvent>,
     pub(crate) fast: Arc<FastPath>,
     /// Given to readers and diallers.
@@ -99,6 +101,7 @@ pub(crate) struct Core {
     pub(super) doors: Doors,
     pub(super) beacons: Option<Beacons>,
     pub(super) tally: Tally,
+    pub(super) outside: Outside,
     sleep_watch: SleepWatch,
 }
 
@@ -131,7 +134,8 @@ impl Core {
             doors: parts.doors,
             beacons: parts.beacons,
             tally: Tally::new(now),
-            sleep_watch: SleepWatch::new(now),
+            sleep_watch: SleepWatch::new(Arc::clone(&parts.outside.sleep_clock), now),
+            outside: parts.outside,
         }
     }
 
@@ -174,6 +178,7 @@ impl Core {
         if self.engine.poll_timeout().is_some_and(|timeout| timeout <= now) {
             self.engine.handle_timeout(now);
         }
+        self.close_surplus(now);
         self.fast.revalidate(&self.engine);
         self.send_out(now);
     }
@@ -294,7 +299,7 @@ impl Core {
         if let Some(known) = known {
             let count = u64::try_from(packets.len()).unwrap_or(u64::MAX);
             known.counters.rx_packets.fetch_add(count, Ordering::Relaxed);
-            self.announce_up(link);
+            self.note_heard(link, now);
         }
         let is_known = self.links.contains_key(&link);
         if is_known && !opened.is_empty() {
@@ -352,6 +357,10 @@ impl Core {
             }
             Action::RouteLost { prefix } => self.announce(NodeEvent::Unreachable { prefix }),
             Action::MessageReady { .. } => self.deliverable = true,
+            Action::LookupUnanswered { prefix } => self.peers.look_around(prefix, now),
+            Action::LinkToItself { link } => self.leads_to_itself(link, now),
+            Action::LinkSilent { link } => self.peers.note_silence(link, true, now),
+            Action::LinkSpeaks { link } => self.peers.note_silence(link, false, now),
             Action::LookupFailed { .. } => {} // who waits for the key waits on: a peer may come
         }
     }

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::command::Input;
+use super::outside::Resolver;
 use super::transport::Transports;
 use crate::endpoint::{Endpoint, PeerAddress, Place};
 
@@ -29,10 +30,11 @@ const CANDIDATES: usize = 16;
 pub(crate) async fn dial(
     peer: PeerAddress,
     transports: Arc<Transports>,
+    resolver: Resolver,
     core: mpsc::Sender<Input>,
 ) {
     let attempt = async {
-        let candidates = take_turns(look_up(&peer).await?);
+        let candidates = take_turns(look_up(&peer, &resolver).await?);
         race(candidates, |endpoint| transports.dial(endpoint)).await
     };
     let result = tokio::time::timeout(LONGEST, attempt).await;
@@ -41,18 +43,18 @@ pub(crate) async fn dial(
 }
 
 /// The endpoints behind a peer's places, in their order. Fails only when none is left.
-async fn look_up(peer: &PeerAddress) -> io::Result<Vec<Endpoint>> {
+async fn look_up(peer: &PeerAddress, resolver: &Resolver) -> io::Result<Vec<Endpoint>> {
     let mut endpoints = Vec::new();
     let mut failed = None;
     for place in peer.places() {
         match place {
             Place::Literal(endpoint) => endpoints.push(*endpoint),
-            Place::Named { scheme, host, port } => {
-                match tokio::net::lookup_host((&**host, *port)).await {
-                    Ok(found) => endpoints.extend(found.map(|at| Endpoint::new(*scheme, at))),
-                    Err(error) => failed = Some(error),
+            Place::Named { scheme, host, port } => match resolver.look_up(host, *port).await {
+                Ok(found) => {
+                    endpoints.extend(found.into_iter().map(|at| Endpoint::new(*scheme, at)));
                 }
-            }
+                Err(error) => failed = Some(error),
+            },
         }
     }
     match failed {
@@ -151,13 +153,16 @@ mod tests {
     #[tokio::test]
     async fn a_literal_place_is_tried_also_when_the_name_beside_it_is_unknown() {
         let peer = "tcp://nobody.invalid:1,tcp://192.0.2.1:1".parse().unwrap();
-        assert_eq!(look_up(&peer).await.unwrap(), [endpoint("tcp://192.0.2.1:1")]);
+        assert_eq!(
+            look_up(&peer, &Resolver::System).await.unwrap(),
+            [endpoint("tcp://192.0.2.1:1")]
+        );
     }
 
     #[tokio::test]
     async fn a_name_is_looked_up_by_us() {
         let peer = "quic://localhost:7".parse().unwrap();
-        let found = look_up(&peer).await.unwrap();
+        let found = look_up(&peer, &Resolver::System).await.unwrap();
         assert!(!found.is_empty());
         for endpoint in found {
             let Endpoint::Quic(address) = endpoint else { panic!("{endpoint}") };

@@ -44,6 +44,8 @@ pub(crate) struct Link {
     pub(crate) counters: Arc<Counters>,
     /// Whether the application was told of it.
     pub(crate) announced: bool,
+    /// Whether it has brought a packet.
+    pub(crate) heard: bool,
     stop: CancellationToken,
 }
 
@@ -66,7 +68,7 @@ impl Link {
         let writing =
             Writing { id, outbox: Arc::clone(&outbox), counters: Arc::clone(&counters), core };
         tracker.spawn(writing.run(writer, stop.clone()).instrument(span));
-        Self { peer, remote, local, outbox, counters, announced: false, stop }
+        Self { peer, remote, local, outbox, counters, announced: false, heard: false, stop }
     }
 }
 

@@ -10,12 +10,14 @@ use super::discovery::Order;
 use super::interface;
 use super::peer::Turn;
 use super::tally;
-use crate::LinkId;
 use crate::discovery::{Heard, INTERVAL};
 use crate::endpoint::Endpoint;
 use crate::ledger::Ledger;
 use crate::power::PowerMode;
+use crate::{LinkId, Prefix};
 
+/// Why an idle node closes a link.
+const ONE_IS_ENOUGH: &str = "one peer is enough for now";
 /// How early a beacon may go out with something else, and how late when there is nothing: the beat
 /// of the links comes every 20 s, so it needs no wake-up of its own.
 const RIDES: Duration = Duration::from_secs(15);
@@ -73,13 +75,22 @@ impl Core {
         tracing::info!(?mode, "power");
         self.doors.set(mode.into());
         self.engine.set_idle(mode == PowerMode::Idle, now);
-        let surplus = self.peers.set_mode(mode, |link| self.engine.link_cost(link), now);
+        let standing = |link, wanted: &[Prefix]| self.engine.standing(link, wanted);
+        let surplus = self.peers.set_mode(mode, standing, now);
         let reason = match mode {
             PowerMode::Suspended => "the node is suspended",
-            PowerMode::Active | PowerMode::Idle => "one peer is enough for now",
+            PowerMode::Active | PowerMode::Idle => ONE_IS_ENOUGH,
         };
         for link in surplus {
             self.close_link(link, reason, now);
+        }
+    }
+
+    /// An idle node that has compared its links keeps the best.
+    pub(super) fn close_surplus(&mut self, now: Instant) {
+        let standing = |link, wanted: &[Prefix]| self.engine.standing(link, wanted);
+        for link in self.peers.surplus(standing, now) {
+            self.close_link(link, ONE_IS_ENOUGH, now);
         }
     }
 

@@ -7,9 +7,11 @@
 //!
 //! The power mode decides how much of this happens: see [`PowerMode`].
 
+mod choice;
 mod discovered;
 mod entry;
 mod inbound;
+mod itself;
 mod mode;
 mod public;
 mod status;
@@ -24,10 +26,11 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
+use self::choice::Chooser;
 pub(crate) use self::discovered::Turn;
 use self::discovered::{DISCOVERED_FAILURES, Rate};
 pub(crate) use self::entry::Counters;
-use self::entry::{Crossing, GOOD_LINK, Peer, State};
+use self::entry::{Crossing, GOOD_LINK, LONGEST_PAUSE, Peer, Silent, State};
 use self::inbound::inbound_places;
 pub(crate) use self::inbound::{Refused, source_of};
 use self::public::Candidate;
@@ -46,6 +49,7 @@ pub(crate) struct Peers {
     candidates: Vec<Candidate>,
     discovery_rate: Rate,
     mode: PowerMode,
+    chooser: Chooser,
     random: ChaCha8Rng,
     first_packet: Duration,
     inbound_places: usize,
@@ -68,6 +72,7 @@ impl Peers {
             candidates: Vec::new(),
             discovery_rate: Rate::new(now),
             mode: PowerMode::Active,
+            chooser: Chooser::new(now),
             random: ChaCha8Rng::from_seed(seed),
             first_packet,
             inbound_places: inbound_places(links),
@@ -104,8 +109,8 @@ impl Peers {
         self.fill_public(now);
         self.put_off_doubles(now);
         for (endpoint, peer) in &mut self.peers {
-            if matches!(peer.state, State::Waiting { until } if until <= now) {
-                peer.state = State::Connecting;
+            if peer.due().is_some_and(|due| due <= now) {
+                peer.dialling();
                 due.push(endpoint.clone());
             }
         }
@@ -132,19 +137,22 @@ impl Peers {
     /// When the next peer is due, or overdue.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let may_dial = self.may_dial();
+        let doubt = |peer: &Peer| peer.doubt.map(|doubt| doubt.until);
         let due = self.peers.values().filter_map(|peer| match peer.state {
-            State::Waiting { until } => may_dial.then_some(until),
             State::Silent { since, .. } => Some(since + self.first_packet),
-            State::Connecting => None,
-            State::Alive { .. } => peer.doubt.map(|doubt| doubt.until),
+            _ => peer.due().filter(|_| may_dial).into_iter().chain(doubt(peer)).min(),
         });
-        due.chain(self.next_public().filter(|_| may_dial)).min()
+        let others = [self.next_public().filter(|_| may_dial), self.chooser.poll_timeout()];
+        due.chain(others.into_iter().flatten()).min()
     }
 
     /// The attempt failed: the peer is due again after a pause, or forgotten. Says whether that is
     /// news: the first time for a peer that the owner named.
     pub(crate) fn dial_failed(&mut self, endpoint: &PeerAddress, now: Instant) -> bool {
         let Some(peer) = self.peers.get_mut(endpoint) else { return false };
+        if let Some(silent) = peer.silent.as_mut().filter(|silent| silent.is_dialling) {
+            *silent = Silent { redial: now + LONGEST_PAUSE, is_dialling: false };
+        }
         if !matches!(peer.state, State::Connecting) {
             return false;
         }
@@ -165,12 +173,15 @@ impl Peers {
     ) -> Option<Accepted> {
         let enough = !self.may_dial();
         let peer = self.peers.get_mut(endpoint)?;
-        let is_awaited = matches!(peer.state, State::Connecting);
-        if enough && is_awaited {
+        let is_awaited = peer.is_dialling();
+        if enough && matches!(peer.state, State::Connecting) {
             peer.state = State::Waiting { until: now };
         }
-        let takes_over = peer.crossing(true, tie, now) == Crossing::NewStays;
-        if enough || !(is_awaited || takes_over) {
+        let crossing = peer.crossing(true, tie, now);
+        // Hung up on, the end that was accepted goes too.
+        peer.is_itself |= crossing == Crossing::Itself;
+        let takes_over = crossing == Crossing::NewStays;
+        if enough || crossing == Crossing::Itself || !(is_awaited || takes_over) {
             return None;
         }
         let replaced = peer.state.link();
@@ -180,17 +191,24 @@ impl Peers {
             _ => State::Alive { link, since: now },
         };
         peer.connected(state, true, tie, now);
+        if self.mode == PowerMode::Idle {
+            self.chooser.open(now);
+        }
+        let peer = self.peers.get(endpoint)?;
         Some(Accepted { counters: Arc::clone(&peer.counters), replaced })
     }
 
     /// A packet came over a link that had brought none.
-    pub(crate) fn heard(&mut self, endpoint: &PeerAddress, link: LinkId) {
-        if let Some(peer) = self.peers.get_mut(endpoint)
-            && let State::Silent { link: current, since } = peer.state
-            && current == link
-        {
+    pub(crate) fn heard(&mut self, endpoint: &PeerAddress, link: LinkId, now: Instant) {
+        let Some(peer) = self.peers.get_mut(endpoint) else { return };
+        if peer.state.link() != Some(link) {
+            return;
+        }
+        peer.is_heard = true;
+        if let State::Silent { since, .. } = peer.state {
             peer.state = State::Alive { link, since };
         }
+        self.compare(now);
     }
 
     /// Whether the link is known to lead to a node.
@@ -215,13 +233,16 @@ impl Peers {
         }
         let good = matches!(peer.state, State::Alive { since, .. } if now >= since + GOOD_LINK);
         peer.failures = if good { 1 } else { peer.failures.saturating_add(1) };
-        peer.doubt = None;
+        (peer.doubt, peer.silent) = (None, None);
         self.retry(endpoint, now);
     }
 
     /// What follows when an attempt failed or a link ended.
     fn retry(&mut self, endpoint: &PeerAddress, now: Instant) {
         let Some(peer) = self.peers.get_mut(endpoint) else { return };
+        if peer.is_itself {
+            return self.put_off_itself(endpoint, now);
+        }
         match peer.kind {
             PeerKind::Discovered if peer.failures >= DISCOVERED_FAILURES => {
                 self.peers.remove(endpoint);

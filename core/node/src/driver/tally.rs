@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::outside::SleepClock;
 use super::peer::Counters;
 use crate::ledger::{Cause, ProcessUse, Use};
 
@@ -91,8 +92,8 @@ pub(crate) fn process_use() -> Option<ProcessUse> {
 }
 
 /// Notices that the machine slept: the clock of deadlines stands still then, another one does not.
-#[derive(Debug)]
 pub(crate) struct SleepWatch {
+    clock: SleepClock,
     /// How far the other clock is ahead; none where there is no other.
     ahead: Option<Duration>,
     start: Instant,
@@ -103,8 +104,8 @@ pub(crate) struct SleepWatch {
 const SLEPT: Duration = Duration::from_secs(2);
 
 impl SleepWatch {
-    pub(crate) fn new(now: Instant) -> Self {
-        let mut watch = Self { ahead: None, start: now };
+    pub(crate) fn new(clock: SleepClock, now: Instant) -> Self {
+        let mut watch = Self { clock, ahead: None, start: now };
         watch.ahead = watch.measure(now);
         watch
     }
@@ -118,7 +119,7 @@ impl SleepWatch {
     }
 
     fn measure(&self, now: Instant) -> Option<Duration> {
-        other_clock()?.checked_sub(now.saturating_duration_since(self.start))
+        (self.clock)()?.checked_sub(now.saturating_duration_since(self.start))
     }
 }
 
@@ -129,14 +130,14 @@ fn is_sleep(before: Option<Duration>, after: Option<Duration>) -> bool {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn other_clock() -> Option<Duration> {
+pub(crate) fn sleep_clock() -> Option<Duration> {
     use nix::time::{ClockId, clock_gettime};
     Some(clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?.into())
 }
 
 /// The wall clock, where there is no better one.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn other_clock() -> Option<Duration> {
+pub(crate) fn sleep_clock() -> Option<Duration> {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()
 }
 
@@ -151,7 +152,7 @@ mod tests {
         assert!(is_sleep(at(100), at(103)) && is_sleep(at(100), at(4000)));
         assert!(!is_sleep(at(100), at(5)) && !is_sleep(None, at(5)) && !is_sleep(at(5), None));
         let now = Instant::now();
-        assert!(!SleepWatch::new(now).slept(now));
+        assert!(!SleepWatch::new(std::sync::Arc::new(sleep_clock), now).slept(now));
     }
 
     #[test]

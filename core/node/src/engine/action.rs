@@ -80,6 +80,26 @@ pub enum Action {
         /// Its /64.
         prefix: Prefix,
     },
+    /// An idle node looks for a node, and none of its few peers had an answer within a second.
+    LookupUnanswered {
+        /// Its /64.
+        prefix: Prefix,
+    },
+    /// The other end of this link is this node itself, or says so.
+    LinkToItself {
+        /// Which.
+        link: LinkId,
+    },
+    /// A link takes packets and brings nothing: packets avoid it.
+    LinkSilent {
+        /// Which.
+        link: LinkId,
+    },
+    /// A link that was silent works again.
+    LinkSpeaks {
+        /// Which.
+        link: LinkId,
+    },
 }
 
 impl From<router::CloseReason> for CloseReason {

@@ -55,6 +55,18 @@ impl Engine {
                     self.data.lookup_failed(prefix.address(), self.now);
                     self.actions.push_back(Action::LookupFailed { prefix });
                 }
+                RouterOutput::LookupUnanswered { prefix } => {
+                    self.actions.push_back(Action::LookupUnanswered { prefix });
+                }
+                RouterOutput::LinkToItself { link } => {
+                    self.actions.push_back(Action::LinkToItself { link });
+                }
+                RouterOutput::LinkSilent { link } => {
+                    self.actions.push_back(Action::LinkSilent { link });
+                }
+                RouterOutput::LinkSpeaks { link } => {
+                    self.actions.push_back(Action::LinkSpeaks { link });
+                }
             }
         }
     }

@@ -17,9 +17,9 @@ pub struct NodeConfig {
     pub listen: Vec<Endpoint>,
     /// Whom it dials for as long as it runs.
     pub peers: Vec<PeerAddress>,
-    /// Entry peers of the public network, each with all of its endpoints; a few are connected at a
+    /// Entry peers of the public network, each with all of its places; a few are connected at a
     /// time. [`public_peers`](crate::public_peers) has the network's own list.
-    pub public_peers: Vec<Vec<Endpoint>>,
+    pub public_peers: Vec<PeerAddress>,
     /// How much it does on its own.
     pub power: PowerPolicy,
     /// The UDP port of beacons on the local network, usually [`PORT`](crate::discovery::PORT); without one

@@ -18,6 +18,7 @@ use crate::driver::fastpath::{FastPath, run_tun};
 use crate::driver::listener;
 use crate::driver::manners::Beacons;
 use crate::driver::network;
+use crate::driver::outside::Outside;
 use crate::driver::peer::Peers;
 use crate::driver::transport::{TransportConfig, Transports};
 use crate::endpoint::{Endpoint, PeerAddress};
@@ -38,6 +39,11 @@ impl Node {
     /// Opens the listeners, starts dialling, and returns once links are accepted. Needs a tokio
     /// runtime with time and I/O, on which the node's tasks then run.
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
+        Self::start_in(config, Outside::default()).await
+    }
+
+    /// Starts it in a world of its own.
+    pub(crate) async fn start_in(config: NodeConfig, outside: Outside) -> Result<Self, NodeError> {
         let now = Instant::now();
         let key = config.secret.public_key();
         let (first_packet, links) = (config.limits.links.first_packet, config.limits.router.links);
@@ -92,8 +98,7 @@ impl Node {
             node.beacons(port, router_id, Hearing::new(router_id, now), inputs.clone())
         });
         if config.follow_network {
-            let watch = network::watch(node.commands.clone());
-            tracker.spawn(closing.clone().run_until_cancelled_owned(watch));
+            node.watch_network();
         }
         run_tun(&fast, &tracker, &closing);
         let core = Core::new(CoreParts {
@@ -105,6 +110,7 @@ impl Node {
             policy,
             limit,
             transports,
+            outside,
             events,
             fast: Arc::clone(&fast),
             inputs,
@@ -118,6 +124,12 @@ impl Node {
         let span = tracing::debug_span!("node", address = %key.address());
         node.tracker.spawn(core.run(inlets).instrument(span));
         Ok(node)
+    }
+
+    /// Starts to hear from the system what changes in its network.
+    fn watch_network(&self) {
+        let watch = network::watch(self.commands.clone());
+        self.tracker.spawn(self.closing.clone().run_until_cancelled_owned(watch));
     }
 
     /// Starts to hear beacons and, where others can connect, to send them.

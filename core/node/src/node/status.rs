@@ -71,6 +71,8 @@ pub enum PeerState {
     Alive,
     /// Waiting for the next attempt.
     Dead,
+    /// This node itself was found there, so it is hardly ever tried again: remove it.
+    Itself,
 }
 
 /// One row of the peer table.

@@ -23,6 +23,9 @@ use crate::Prefix;
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the answer may take before everybody is asked: some round trips over a few links.
 const SECOND_ROUND: Duration = Duration::from_millis(300);
+/// How long an idle node's one peer may take, with the whole network behind it, until others are
+/// worth a try.
+const UNANSWERED: Duration = Duration::from_secs(1);
 /// For our own lookups. Longer than [`RELAYED_FAILURE`], so that a node on the way has forgotten
 /// the first attempt when the second one arrives.
 const OWN_FAILURE: Duration = Duration::from_secs(5);
@@ -77,6 +80,8 @@ pub(super) struct Lookups {
     /// The same of those whose failure this node waits for.
     own: Deadlines<Prefix>,
     second_rounds: Deadlines<Prefix>,
+    /// When it is news that own ones are open still.
+    watched: Deadlines<Prefix>,
     failures: Deadlines<Prefix>,
     /// Own ones that failed, to be told.
     failed: VecDeque<Prefix>,
@@ -109,6 +114,7 @@ impl Lookups {
             deadlines: Deadlines::new(),
             own: Deadlines::new(),
             second_rounds: Deadlines::new(),
+            watched: Deadlines::new(),
             failures: Deadlines::new(),
             failed: VecDeque::new(),
             started: BTreeMap::new(),
@@ -212,6 +218,18 @@ impl Lookups {
         Some(Question { prefix, generation: running.generation, to })
     }
 
+    /// Tells by [`Lookups::pop_unanswered`] if a lookup that was just started or joined stays open.
+    pub(super) fn watch(&mut self, prefix: Prefix, now: Instant) {
+        if self.is_awaited(prefix) && self.watched.at(prefix).is_none() {
+            self.watched.set(prefix, now + UNANSWERED);
+        }
+    }
+
+    /// The next of those watched that is open still.
+    pub(super) fn pop_unanswered(&mut self, now: Instant) -> Option<Prefix> {
+        self.watched.pop_due(now)
+    }
+
     /// Half of the room is for this node alone, and of the rest each peer has a share: strangers
     /// must not be able to stop its lookups, nor those of others.
     fn has_room(&self, asker: Asker) -> bool {
@@ -230,8 +248,9 @@ impl Lookups {
         let Some(running) = self.running.get_mut(&prefix) else { return LinkSet::default() };
         running.answered = true;
         running.second = LinkSet::default();
-        self.own.cancel(prefix);
-        self.second_rounds.cancel(prefix);
+        for deadlines in [&mut self.own, &mut self.second_rounds, &mut self.watched] {
+            deadlines.cancel(prefix);
+        }
         std::mem::take(&mut running.askers)
     }
 
@@ -268,10 +287,12 @@ impl Lookups {
         self.started.remove(&place);
     }
 
-    /// When [`Lookups::pop_second_round`] or [`Lookups::pop_failed`] have something. All else needs no
+    /// When [`Lookups::pop_second_round`], [`Lookups::pop_unanswered`] or [`Lookups::pop_failed`]
+    /// have something. All else needs no
     /// wake-up: it is only looked at.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.own.next().into_iter().chain(self.second_rounds.next()).min()
+        let timeouts = [self.own.next(), self.second_rounds.next(), self.watched.next()];
+        timeouts.into_iter().flatten().min()
     }
 
     /// The next lookup of this node that failed.
@@ -320,7 +341,9 @@ impl Lookups {
     }
 
     fn finish(&mut self, prefix: Prefix) -> Option<Running> {
-        for deadlines in [&mut self.deadlines, &mut self.own, &mut self.second_rounds] {
+        for deadlines in
+            [&mut self.deadlines, &mut self.own, &mut self.second_rounds, &mut self.watched]
+        {
             deadlines.cancel(prefix);
         }
         let running = self.running.remove(&prefix)?;

@@ -43,6 +43,8 @@ pub(super) struct Neighbour {
     pub(super) was_told: bool,
     /// Chosen by the owner of this node.
     pub(super) is_trusted: bool,
+    /// It announced this node's own route as its own.
+    pub(super) is_this_node: bool,
     /// It told of others' routes, or passed others' questions on: it is no leaf.
     pub(super) speaks_for_others: bool,
     pub(super) buckets: Buckets,
@@ -99,6 +101,7 @@ impl Neighbour {
             silence: Silence::default(),
             was_told: false,
             is_trusted: false,
+            is_this_node: false,
             speaks_for_others: false,
             buckets: Buckets::new(limits, now),
         }

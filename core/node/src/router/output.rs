@@ -48,6 +48,26 @@ pub enum RouterOutput {
         /// The /64 looked up.
         prefix: Prefix,
     },
+    /// Of an idle router's own lookup, after a second: none of its few peers had an answer yet.
+    LookupUnanswered {
+        /// The /64 looked up.
+        prefix: Prefix,
+    },
+    /// The other end of this link is this node itself, or says so.
+    LinkToItself {
+        /// Which.
+        link: LinkId,
+    },
+    /// A link takes packets and brings nothing, so its routes are avoided.
+    LinkSilent {
+        /// Which.
+        link: LinkId,
+    },
+    /// A link that was silent works again.
+    LinkSpeaks {
+        /// Which.
+        link: LinkId,
+    },
 }
 
 /// The longest match for a destination. Running lookups have no part in it.

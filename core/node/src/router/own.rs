@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use rand_core::Rng;
 
-use super::Router;
 use super::metric::INFINITE;
 use super::seqno::is_newer;
+use super::{Router, RouterOutput};
 use crate::wire::control::{SeqnoRequest, Update};
 use crate::{LinkId, RouterId};
 
@@ -44,6 +44,18 @@ impl Router {
             self.seqno = update.seqno;
             self.bump_wanted = true;
             self.bump_if_due(now);
+        }
+    }
+
+    /// Only a node itself announces its own life at no distance: a peer adds what its link costs, and
+    /// another node with the same key has another router id.
+    pub(super) fn recognise_itself(&mut self, link: LinkId, update: &Update) {
+        if update.metric != 0 || update.router_id != self.config.router_id {
+            return;
+        }
+        let Some(neighbour) = self.neighbours.get_mut(&link) else { return };
+        if !std::mem::replace(&mut neighbour.is_this_node, true) {
+            self.output(RouterOutput::LinkToItself { link });
         }
     }
 

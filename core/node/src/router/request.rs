@@ -84,17 +84,26 @@ impl Router {
 
     pub(super) fn start_own_lookup(&mut self, prefix: Prefix, now: Instant) -> LookupState {
         if self.lookups.join(prefix, Asker::This, now) {
+            self.watch_lookup(prefix, now);
             return LookupState::Running;
         }
         if !self.start_lookup(prefix, Asker::This, 0, now) {
             return LookupState::RecentlyFailed;
         }
+        self.watch_lookup(prefix, now);
         // Those that know the prefix but have no way there say nothing to a route request.
         let first = self.table.set(prefix).first().filter(|entry| !entry.selected).copied();
         if let Some(entry) = first {
             self.request_seqno(prefix, (entry.router_id, entry.seqno), None, now);
         }
         LookupState::Started
+    }
+
+    /// An idle node has few peers, and others could be asked.
+    fn watch_lookup(&mut self, prefix: Prefix, now: Instant) {
+        if self.is_idle {
+            self.lookups.watch(prefix, now);
+        }
     }
 
     /// Looks for a node that a packet names which this peer brought: at the peer's expense, since it

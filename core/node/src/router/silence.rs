@@ -13,7 +13,7 @@
 use std::time::{Duration, Instant};
 
 use super::neighbour::{Neighbour, Purpose};
-use super::{Router, Timer};
+use super::{Router, RouterOutput, Timer};
 use crate::LinkId;
 
 /// How long a link may bring nothing after a packet was sent. Most answers take less. With the
@@ -102,6 +102,7 @@ impl Router {
         if silence.probed == Some(since) {
             silence.is_silent = true;
             self.counters.silences += 1;
+            self.output(RouterOutput::LinkSilent { link });
             return self.reselect_link(link, now);
         }
         let suspicious = since + SUSPICIOUS;
@@ -124,6 +125,7 @@ impl Router {
         if std::mem::take(&mut neighbour.silence.is_silent) {
             neighbour.silence.unanswered = None;
             neighbour.silence.is_settling = true;
+            self.output(RouterOutput::LinkSpeaks { link });
             self.ask_hello(link, Purpose::Question, now);
             self.reselect_link(link, now);
         }

@@ -19,6 +19,7 @@ impl Router {
     pub(super) fn handle_update(&mut self, link: LinkId, update: &Update, now: Instant) {
         // Own addresses are never routed: whoever announces them is wrong or lying.
         if self.config.prefix.covers(&update.prefix) {
+            self.recognise_itself(link, update);
             return self.answer_impostor(update, now);
         }
         let known = self.table.get(update.prefix).and_then(|known| known.entry(link)).copied();

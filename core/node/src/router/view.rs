@@ -68,6 +68,15 @@ impl Router {
         self.neighbours.get(&link).map(Neighbour::cost)
     }
 
+    /// How many nodes packets reach over this link, and how many of `wanted` are among them.
+    pub(crate) fn reach(&self, link: LinkId, wanted: &[Prefix]) -> (usize, usize) {
+        let is_selected =
+            |prefix: &Prefix| self.table.selected(*prefix).is_some_and(|entry| entry.link == link);
+        let all = self.table.prefixes_of(link);
+        let wanted = wanted.iter().filter(|prefix| is_selected(prefix)).count();
+        (all.iter().filter(|prefix| is_selected(prefix)).count(), wanted)
+    }
+
     /// Own sequence number.
     pub fn seqno(&self) -> u16 {
         self.seqno

@@ -24,6 +24,15 @@ pub(super) const GOOD_LINK: Duration = Duration::from_secs(5);
 /// a peer that has one says that the old one is dead.
 pub(super) const CROSSING: Duration = Duration::from_secs(5);
 
+/// Where this node itself was found there is little to hope for. What is there may change with the
+/// network, but then everybody is dialled at once.
+pub(super) const ITSELF_PAUSE: Duration = Duration::from_secs(3600);
+
+/// A silent link may be one whose answers are slow: the router waits up to 6 s for those of a link
+/// that it knows. Then its peer is dialled anew, for the link may be dead and the peer not: a
+/// machine that moved, a router on the way that forgot the connection.
+pub(super) const REDIAL: Duration = Duration::from_secs(6);
+
 /// Byte and packet counts of one peer over all its links.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -48,6 +57,12 @@ pub(super) struct Peer {
     /// Attempts that failed since the last good link.
     pub(super) failures: u32,
     pub(super) doubt: Option<Doubt>,
+    pub(super) silent: Option<Silent>,
+    /// Whether this node itself was found there last, and whether the owner was told so.
+    pub(super) is_itself: bool,
+    pub(super) is_told: bool,
+    /// Whether the link it has brought a packet.
+    pub(super) is_heard: bool,
     pub(super) added: Instant,
     pub(super) connects: u64,
     pub(super) last_connected: Option<Instant>,
@@ -61,11 +76,21 @@ pub(super) struct Doubt {
     pub(super) rx_bytes: u64,
 }
 
+/// The router avoids the link.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Silent {
+    /// When the peer is dialled anew.
+    pub(super) redial: Instant,
+    pub(super) is_dialling: bool,
+}
+
 /// Whether two connections, one dialled by either side, were dialled at the same time, and then which
 /// of them stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Crossing {
     None,
+    /// They are the two ends of one: this node has dialled itself.
+    Itself,
     OldStays,
     NewStays,
 }
@@ -96,6 +121,10 @@ impl Peer {
             tie: None,
             failures: 0,
             doubt: None,
+            silent: None,
+            is_itself: false,
+            is_told: false,
+            is_heard: false,
             added: now,
             connects: 0,
             last_connected: None,
@@ -115,6 +144,8 @@ impl Peer {
         self.is_outbound = is_outbound;
         self.tie = tie;
         self.doubt = None;
+        self.silent = None;
+        (self.is_heard, self.is_itself) = (false, false);
         self.connects = self.connects.saturating_add(1);
         self.last_connected = Some(now);
     }
@@ -125,7 +156,9 @@ impl Peer {
             return Crossing::None;
         };
         let (Some(old), Some(new)) = (self.tie, tie) else { return Crossing::None };
-        if self.is_outbound == is_outbound || now >= since + CROSSING {
+        if old == new {
+            Crossing::Itself
+        } else if self.is_outbound == is_outbound || now >= since + CROSSING {
             Crossing::None
         } else if old < new {
             Crossing::OldStays
@@ -137,6 +170,43 @@ impl Peer {
     /// Whether it has a link that we dialled and over which packets came.
     pub(super) fn is_alive_outbound(&self) -> bool {
         self.is_outbound && matches!(self.state, State::Alive { .. })
+    }
+
+    /// Whether that link has brought packets and brings them still.
+    pub(super) fn is_sound(&self) -> bool {
+        self.is_alive_outbound() && self.is_heard && self.silent.is_none()
+    }
+
+    pub(super) fn set_silent(&mut self, is_silent: bool, now: Instant) {
+        let silent = Silent { redial: now + REDIAL, is_dialling: false };
+        self.silent = is_silent.then_some(silent);
+    }
+
+    /// When it is to be dialled; none while it is, or needs not be.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match (&self.state, self.silent) {
+            (State::Waiting { until }, _) => Some(*until),
+            (State::Alive { .. }, Some(silent)) if self.kind != PeerKind::Inbound => {
+                (!silent.is_dialling).then_some(silent.redial)
+            }
+            _ => None,
+        }
+    }
+
+    /// It is dialled now.
+    pub(super) fn dialling(&mut self) {
+        match &mut self.silent {
+            Some(silent) => silent.is_dialling = true,
+            None => self.state = State::Connecting,
+        }
+    }
+
+    /// Whether the outcome of an attempt is waited for.
+    pub(super) fn is_dialling(&self) -> bool {
+        match self.state {
+            State::Connecting => true,
+            _ => self.silent.is_some_and(|silent| silent.is_dialling),
+        }
     }
 
     /// It is due again after a pause.

@@ -30,6 +30,9 @@ pub(crate) enum Refused {
     /// The table is full for this source.
     #[error("too many inbound peers")]
     TooMany,
+    /// This node has dialled itself.
+    #[error("it is one of this node's own")]
+    Itself,
     /// The other side hangs up on it too.
     #[error("it crossed one of ours, which stays")]
     Crossed,
@@ -57,8 +60,13 @@ impl Peers {
         let state = State::Silent { link, since: now };
         let address = PeerAddress::from(endpoint);
         if let Some(peer) = self.peers.get_mut(&address) {
-            if peer.crossing(false, tie, now) == Crossing::OldStays {
-                return Err(Refused::Crossed);
+            match peer.crossing(false, tie, now) {
+                Crossing::OldStays => return Err(Refused::Crossed),
+                Crossing::Itself => {
+                    peer.is_itself = true;
+                    return Err(Refused::Itself);
+                }
+                Crossing::None | Crossing::NewStays => {}
             }
             let replaced = peer.state.link();
             peer.connected(state, false, tie, now);

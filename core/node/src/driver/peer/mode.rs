@@ -4,9 +4,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Peers;
-use super::entry::{Doubt, Peer, State};
-use crate::LinkId;
+use super::choice::Chooser;
+use super::entry::{Doubt, State};
+use crate::engine::Standing;
 use crate::power::PowerMode;
+use crate::{LinkId, Prefix};
 
 /// How long a link may be silent that was asked for a sign of life: two retransmissions on a slow
 /// radio. Every node answers a Hello at once.
@@ -16,6 +18,7 @@ impl Peers {
     /// The network is another one: whoever waits is due at once. Gives the links that may have died
     /// with the old one; each is to be asked for a sign of life now.
     pub(crate) fn network_changed(&mut self, now: Instant) -> Vec<LinkId> {
+        self.chooser.relax(now);
         self.make_due(now);
         let mut doubtful = Vec::new();
         for peer in self.peers.values_mut() {
@@ -28,28 +31,26 @@ impl Peers {
         doubtful
     }
 
-    /// Changes the mode; gives the links to close. `cost_of` gives the cost of a link.
+    /// Changes the mode; gives the links to close. `standing` says what speaks for a link.
     pub(crate) fn set_mode(
         &mut self,
         mode: PowerMode,
-        cost_of: impl Fn(LinkId) -> Option<u16>,
+        standing: impl Fn(LinkId, &[Prefix]) -> Standing,
         now: Instant,
     ) -> Vec<LinkId> {
         if mode == self.mode {
             return Vec::new();
         }
         self.mode = mode;
+        self.chooser = Chooser::new(now);
         self.make_due(now);
         match mode {
             PowerMode::Active => Vec::new(),
             PowerMode::Idle => {
-                let alive = self.peers.values().filter(|peer| peer.is_alive_outbound());
-                let mut alive: Vec<_> = alive
-                    .filter_map(|peer| peer.state.link())
-                    .map(|link| (cost_of(link).unwrap_or(u16::MAX), link))
-                    .collect();
-                alive.sort_unstable();
-                alive.into_iter().skip(1).map(|(_, link)| link).collect()
+                if !self.has_sound() {
+                    self.chooser.open(now);
+                }
+                self.all_but_the_best(standing, &[])
             }
             PowerMode::Suspended => {
                 // Whoever is being dialled is given up with the doors.
@@ -68,7 +69,7 @@ impl Peers {
         self.mode
     }
 
-    fn make_due(&mut self, now: Instant) {
+    pub(super) fn make_due(&mut self, now: Instant) {
         self.retry_public(now);
         for peer in self.peers.values_mut() {
             if let State::Waiting { until } = &mut peer.state {
@@ -82,7 +83,7 @@ impl Peers {
     pub(super) fn may_dial(&self) -> bool {
         match self.mode {
             PowerMode::Active => true,
-            PowerMode::Idle => !self.peers.values().any(Peer::is_alive_outbound),
+            PowerMode::Idle => self.chooser.is_open() || !self.has_sound(),
             PowerMode::Suspended => false,
         }
     }

@@ -24,6 +24,7 @@ impl Peers {
                 remote: None, // the table does not know links
                 kind: peer.kind,
                 state: match peer.state {
+                    State::Waiting { .. } if peer.is_itself => PeerState::Itself,
                     State::Waiting { .. } => PeerState::Dead,
                     State::Connecting | State::Silent { .. } => PeerState::Connecting,
                     State::Alive { .. } => PeerState::Alive,
