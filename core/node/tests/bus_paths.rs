@@ -11,7 +11,7 @@ use self::path::{Carried, SLOW, Shape, carry};
 const MILLION: usize = 1_000_000;
 
 fn carried(what: &str, shape: Shape, length: usize, seed: u64) -> Carried {
-    let carried = carry(shape, length, seed).unwrap();
+    let carried = carry(shape, &[length], seed).unwrap();
     println!("{what}, seed {seed}: {carried:?}");
     carried
 }
@@ -22,6 +22,16 @@ fn a_million_bytes_take_the_time_of_the_path_and_each_byte_goes_once() {
     assert!(carried.time <= Duration::from_secs(5));
     assert!(carried.ratio <= 1.1);
     assert_eq!(carried.dropped, 0);
+}
+
+#[test]
+fn a_short_message_before_it_slows_a_long_one_down_by_nothing() {
+    let alone = carried("alone", SLOW, MILLION, 1);
+    let after = carry(SLOW, &[1, MILLION], 1).unwrap();
+    println!("after a short one: {after:?}");
+    assert!(after.time <= alone.time + Duration::from_millis(50));
+    assert!(after.ratio <= 1.1);
+    assert_eq!(after.dropped, 0);
 }
 
 #[test]

@@ -29,7 +29,7 @@ const ONE_WAY: Duration = Duration::from_millis(50);
 const QUEUE: Duration = Duration::from_millis(400);
 /// What the proxy takes at a time, and what the system may hold before it.
 const PIECE: usize = 1500;
-const SOCKET_BUFFER: u32 = 64 << 10;
+const SOCKET_BUFFER: u32 = 16 << 10;
 const TOPIC: &[u8] = b"bench";
 /// The stock daemon was seen to take 106 s.
 const PATIENCE: Duration = Duration::from_secs(400);

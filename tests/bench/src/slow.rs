@@ -16,12 +16,12 @@ const LENGTH: usize = 1_000_000;
 
 /// One run of each.
 pub(crate) fn measure(report: &mut Report, seed: u64) -> Result<(), Error> {
-    let carried = carry(SLOW, LENGTH, seed)?;
+    let carried = carry(SLOW, &[LENGTH], seed)?;
     report.add(SLOW_TIME, carried.time.as_secs_f64());
     report.add(SLOW_BYTES, carried.ratio);
     report.add(SLOW_QUEUE, carried.waited.as_secs_f64() * 1e3);
     report.add(SLOW_DROPS, carried.dropped as f64);
-    let carried = carry(Shape { lost_per_mille: 20, ..SLOW }, LENGTH, seed)?;
+    let carried = carry(Shape { lost_per_mille: 20, ..SLOW }, &[LENGTH], seed)?;
     report.add(LOSSY_TIME, carried.time.as_secs_f64());
     report.add(LOSSY_BYTES, carried.ratio);
     Ok(())

@@ -47,33 +47,16 @@ pub(crate) struct Carried {
     pub(crate) waited: Duration,
 }
 
-/// One message of `length` bytes from one node to the other, which know each other already.
-pub(crate) fn carry(shape: Shape, length: usize, seed: u64) -> Result<Carried, &'static str> {
+/// Messages of these lengths from one node to the other, which know each other already, each after
+/// the one before has arrived; what the last one took.
+pub(crate) fn carry(shape: Shape, lengths: &[usize], seed: u64) -> Result<Carried, &'static str> {
     let mut path = Path::new(shape, seed);
-    let to = Target::Key(path.engines[1].public_key());
     path.run(Duration::from_secs(2), |_| false);
-    let payload: Bytes = (0..length).map(|i| (i % 251) as u8).collect::<Vec<_>>().into();
-    let (begun, sent) = (path.now, path.sent);
-    let id = path.engines[0].send_message(to, Bytes::new(), payload.clone(), begun);
-    let id = id.map_err(|_| "the message was refused")?;
-    let mut arrived = None;
-    path.run(Duration::from_secs(300), |path| {
-        if arrived.is_none() {
-            let now = path.now;
-            arrived = path.engines[1].take(&|_| true, now).map(|message| (now, message.payload));
-        }
-        path.engines[0].message_state(id) != Some(SendState::Pending)
-    });
-    let (at, received) = arrived.ok_or("the message did not arrive")?;
-    if received != payload {
-        return Err("another message arrived");
+    let mut carried = Err("there is no message");
+    for length in lengths {
+        carried = Ok(path.carry(*length)?);
     }
-    Ok(Carried {
-        time: at.duration_since(begun),
-        ratio: (path.sent - sent) as f64 / length.max(1) as f64,
-        dropped: path.dropped,
-        waited: path.waited,
-    })
+    carried
 }
 
 /// Two engines and what is on its way between them.
@@ -120,6 +103,33 @@ impl Path {
             dropped: 0,
             waited: Duration::ZERO,
         }
+    }
+
+    fn carry(&mut self, length: usize) -> Result<Carried, &'static str> {
+        let to = Target::Key(self.engines[1].public_key());
+        let payload: Bytes = (0..length).map(|i| (i % 251) as u8).collect::<Vec<_>>().into();
+        let (begun, sent) = (self.now, self.sent);
+        let id = self.engines[0].send_message(to, Bytes::new(), payload.clone(), begun);
+        let id = id.map_err(|_| "the message was refused")?;
+        let mut arrived = None;
+        self.run(Duration::from_secs(300), |path| {
+            if arrived.is_none() {
+                let now = path.now;
+                arrived =
+                    path.engines[1].take(&|_| true, now).map(|message| (now, message.payload));
+            }
+            path.engines[0].message_state(id) != Some(SendState::Pending)
+        });
+        let (at, received) = arrived.ok_or("the message did not arrive")?;
+        if received != payload {
+            return Err("another message arrived");
+        }
+        Ok(Carried {
+            time: at.duration_since(begun),
+            ratio: (self.sent - sent) as f64 / length.max(1) as f64,
+            dropped: self.dropped,
+            waited: self.waited,
+        })
     }
 
     fn run(&mut self, limit: Duration, mut is_over: impl FnMut(&mut Self) -> bool) {

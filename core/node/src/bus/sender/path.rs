@@ -149,8 +149,7 @@ impl Path {
         }
         self.in_flight += bytes;
         self.last_sent = now;
-        if let Some(rate) = self.rate() {
-            let pace = rate * self.gain();
+        if let Some(pace) = self.pace() {
             let credit = CREDIT.max(Duration::from_secs_f64((CREDIT_BYTES / pace).min(1.0)));
             let earliest = now.checked_sub(credit).unwrap_or(now);
             let takes = Duration::from_secs_f64((bytes as f64 / pace).min(1.0));
@@ -251,6 +250,18 @@ impl Path {
 
     fn rate(&self) -> Option<f64> {
         self.rates.front().map(|(_, rate)| *rate)
+    }
+
+    /// Bytes per second at which chunks leave. While the rate is looked for, the first window may take
+    /// a round trip: what a short message measured is its own length, not the path.
+    fn pace(&self) -> Option<f64> {
+        let pace = self.rate()? * self.gain();
+        Some(match (self.mode, self.shortest) {
+            (Mode::Searching { .. }, Some((shortest, _))) => {
+                pace.max(FIRST_WINDOW as f64 / shortest.max(SHORTEST_ROUND).as_secs_f64())
+            }
+            _ => pace,
+        })
     }
 
     fn gain(&self) -> f64 {
