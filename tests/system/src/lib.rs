@@ -7,10 +7,12 @@ mod link;
 #[cfg(target_os = "linux")]
 mod netns;
 pub mod route;
+mod served;
 mod stock;
 
 pub use api::{ApiClient, Received};
 pub use link::{Link, Secrets};
 #[cfg(target_os = "linux")]
 pub use netns::{Hosts, Killed};
+pub use served::Served;
 pub use stock::{StockConfig, StockDaemon, stock_binary};

@@ -71,6 +71,26 @@ impl Link {
         StockDaemon::start_with(StockConfig { peers, private, ..StockConfig::default() })
     }
 
+    /// Starts a stock daemon that dials a node of ours, with the text of a topic file if there is
+    /// one; none, having said so, where there is no such daemon.
+    pub fn stock_dialling(self, node: &Node, topics: Option<String>) -> Option<StockDaemon> {
+        let (peers, private) = (vec![self.to_ours(node)], self.secrets());
+        StockDaemon::start_with(StockConfig { peers, private, topics, ..StockConfig::default() })
+    }
+
+    /// A node of ours, and a stock daemon that dials it; none, having said so, where there is no
+    /// such daemon.
+    pub async fn pair(self, secret: u8) -> Option<(Node, StockDaemon)> {
+        let node = self.node(secret, &[]).await;
+        match self.stock_dialling(&node, None) {
+            Some(stock) => Some((node, stock)),
+            None => {
+                node.close().await;
+                None
+            }
+        }
+    }
+
     /// Where a stock daemon takes such links.
     pub fn to_stock(self, stock: &StockDaemon) -> String {
         match self {

@@ -2,51 +2,43 @@
 //! status, error number, and names and types of members.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use threephone_node::{Node, TopicPolicy};
-use threephone_servers::{ServerConfig, Servers};
+use threephone_node::TopicPolicy;
 use threephone_system_tests::exchange::{PATIENCE, blocking, ours_to_stock, stock_to_ours};
-use threephone_system_tests::{ApiClient, Link, StockDaemon};
+use threephone_system_tests::{ApiClient, Link, Served, StockDaemon};
 
 /// A node of ours with its servers, linked to a stock daemon.
 struct Two {
-    node: Arc<Node>,
-    servers: Servers,
+    ours: Served,
     stock: StockDaemon,
 }
 
 impl Two {
     async fn start(secret: u8) -> Option<Self> {
         let stock = Link::Tcp.stock(&[])?;
-        let node = Arc::new(Link::Tcp.node(secret, &[stock.endpoint()]).await);
-        let any = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let config = ServerConfig { http: any, rpc: any, ..ServerConfig::default() };
-        let servers = Servers::start(node.clone(), config).await.unwrap();
-        ours_to_stock(&node, &stock, 1300).await;
-        stock_to_ours(&stock, &node, 1300).await;
-        Some(Self { node, servers, stock })
+        let ours = Served::start(Link::Tcp.config(secret, &[stock.endpoint()]), None).await;
+        ours_to_stock(&ours.node, &stock, 1300).await;
+        stock_to_ours(&stock, &ours.node, 1300).await;
+        Some(Self { ours, stock })
     }
 
     fn http(&self) -> [ApiClient; 2] {
-        [self.stock.api(), ApiClient::new(self.servers.addresses().http.unwrap())]
+        [self.stock.api(), self.ours.http()]
     }
 
     fn rpc(&self) -> [ApiClient; 2] {
-        [self.stock.rpc(), self.servers.addresses().rpc.unwrap()].map(ApiClient::new)
+        [ApiClient::new(self.stock.rpc()), self.ours.rpc()]
     }
 
     /// The overlay address of the other side, from each.
     fn others(&self) -> [String; 2] {
-        [self.node.address(), self.stock.address()].map(|address| address.to_string())
+        [self.ours.node.address(), self.stock.address()].map(|address| address.to_string())
     }
 
     async fn close(self) {
-        self.servers.close().await;
-        self.node.close().await;
+        self.ours.close().await;
     }
 }
 
@@ -122,7 +114,7 @@ async fn every_http_request_is_answered_as_by_the_stock_daemon() {
         let mut answers = Vec::new();
         for (api, other) in two.http().into_iter().zip(&others) {
             let path = format!("{own}{path}").replace("{other}", other);
-            let key = two.node.public_key().to_string();
+            let key = two.ours.node.public_key().to_string();
             let body = body.as_ref().map(|body| body.to_string().replace("{key}", &key));
             let body = body.map(|body| serde_json::from_str(&body).unwrap());
             answers.push(blocking(|| api.request(method, &path, body.as_ref())).unwrap());
@@ -148,7 +140,7 @@ async fn states_of_messages(two: &Two) {
     let [stock, ours] = two.http().map(|api| status(api, &send(api, "4ff::2")));
     compare("a message without a route", &stock, &ours);
     assert_eq!((&stock.1["state"], &ours.1["state"]), (&json!("pending"), &json!("pending")));
-    two.node.set_topic_policy(TopicPolicy::default()).await;
+    two.ours.node.set_topic_policy(TopicPolicy::default()).await;
     let allow = json!({ "accept": true });
     let path = "/api/v1/messages/topics/default";
     let allowed = blocking(|| two.stock.api().request("PUT", path, Some(&allow))).unwrap();

@@ -1,28 +1,23 @@
 //! The stock daemon's own command line tool against a node of ours, as it is.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
-use std::net::SocketAddr;
 use std::process::{Command, Output};
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use threephone_node::{Node, Prefix, SecretKey, TopicFilter};
-use threephone_servers::{ServerConfig, Servers, Token};
 use threephone_system_tests::exchange::ours_to_stock;
 use threephone_system_tests::route::{Route, at_ours};
-use threephone_system_tests::{Link, stock_binary};
+use threephone_system_tests::{Link, Served, stock_binary};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Host {
-    node: Arc<Node>,
-    servers: Servers,
-}
+/// A node of ours, and the tool to ask it with.
+struct Host(Served);
 
 impl Host {
     async fn start(peers: &[&Host]) -> Self {
-        let peers: Vec<String> = peers.iter().map(|peer| Link::Tcp.to_ours(&peer.node)).collect();
+        let peers: Vec<String> = peers.iter().map(|peer| Link::Tcp.to_ours(peer.node())).collect();
         Self::over(Link::Tcp, &peers, None).await
     }
 
@@ -30,12 +25,11 @@ impl Host {
     async fn over(link: Link, peers: &[String], token: Option<&str>) -> Self {
         let mut config = link.config(0, peers);
         config.secret = SecretKey::generate().unwrap();
-        let node = Arc::new(Node::start(config).await.unwrap());
-        let http = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let token = token.map(|token| Token::new(token).unwrap());
-        let config = ServerConfig { http, token, ..ServerConfig::default() };
-        let servers = Servers::start(node.clone(), config).await.unwrap();
-        Self { node, servers }
+        Self(Served::start(config, token).await)
+    }
+
+    fn node(&self) -> &Node {
+        &self.0.node
     }
 
     /// Runs the tool; none, having said so, where there is none.
@@ -44,7 +38,7 @@ impl Host {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(binary);
         command.current_dir(folder.path()).arg("--silent");
-        command.args(["--api-addr", &self.servers.addresses().http.unwrap().to_string()]);
+        command.args(["--api-addr", &self.0.http().address().to_string()]);
         command.args(words);
         Some(tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap())
     }
@@ -62,18 +56,17 @@ impl Host {
     }
 
     async fn close(self) {
-        self.servers.close().await;
-        self.node.close().await;
+        self.0.close().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_tool_manages_peers_and_shows_tables() {
     let (ann, ben) = (Host::start(&[]).await, Host::start(&[]).await);
-    let endpoint = ben.node.listening()[0].to_string();
+    let endpoint = ben.node().listening()[0].to_string();
     let script = async {
         ann.ok(&["peers", "add", &endpoint]).await?;
-        ann.node.resolve(ben.node.address(), PATIENCE).await.unwrap();
+        ann.node().resolve(ben.node().address(), PATIENCE).await.unwrap();
         let again = ann.run(&["peers", "add", &endpoint]).await?;
         assert!(!again.status.success());
         let peers = ann.json(&["peers", "list", "--json"]).await?;
@@ -83,7 +76,7 @@ async fn the_tool_manages_peers_and_shows_tables() {
         );
         let table = ann.ok(&["peers", "list"]).await?;
         assert!(table.contains(endpoint.strip_prefix("tcp://").unwrap()), "{table}");
-        let subnet = ben.node.subnet().to_string();
+        let subnet = ben.node().subnet().to_string();
         let selected = ann.ok(&["routes", "selected"]).await?;
         assert!(selected.contains(&subnet) && selected.contains("TCP "), "{selected}");
         assert_eq!(ann.json(&["routes", "selected", "--json"]).await?[0]["subnet"], subnet);
@@ -103,9 +96,9 @@ async fn the_tool_manages_peers_and_shows_tables() {
         ann.ok(&["peers", "remove", &endpoint]).await?;
         assert_eq!(ann.json(&["peers", "list", "--json"]).await?, json!([]));
         assert!(!ann.run(&["peers", "remove", &endpoint]).await?.status.success());
-        let key = ben.node.public_key().to_string();
+        let key = ben.node().public_key().to_string();
         let inspected = ann.json(&["inspect", "--json", &key]).await?;
-        assert_eq!(inspected["address"], ben.node.address().to_string());
+        assert_eq!(inspected["address"], ben.node().address().to_string());
         Some(())
     };
     script.await;
@@ -117,8 +110,8 @@ async fn the_tool_manages_peers_and_shows_tables() {
 async fn the_tool_sends_waits_for_replies_and_receives() {
     let ben = Host::start(&[]).await;
     let ann = Host::start(&[&ben]).await;
-    let to = ben.node.address().to_string();
-    let key = ben.node.public_key().to_string();
+    let to = ben.node().address().to_string();
+    let key = ben.node().public_key().to_string();
     let script = async {
         let sent = ann.json(&["message", "send", "-t", "a topic", &to, "hello"]).await?;
         let receive = ["message", "receive", "--timeout", "60", "-t", "a topic"];
@@ -126,7 +119,7 @@ async fn the_tool_sends_waits_for_replies_and_receives() {
         assert_eq!((&received["id"], &received["payload"]), (&sent["id"], &json!("hello")));
         assert_eq!(
             (&received["topic"], &received["srcIp"]),
-            (&json!("a topic"), &json!(ann.node.address()))
+            (&json!("a topic"), &json!(ann.node().address()))
         );
         // To a key, with a reply that somebody waits for.
         let words = ["message", "send", "--wait", "--timeout", "60", &key, "a question"];
@@ -145,7 +138,7 @@ async fn the_tool_sends_waits_for_replies_and_receives() {
         let unheard = ann.json(&["message", "send", "--wait", "--timeout", "0", &to, "?"]).await?;
         assert_eq!(unheard["id"].as_str().unwrap().len(), 16);
         let filter = TopicFilter::Any;
-        let message = ben.node.receive(filter, PATIENCE).await.unwrap();
+        let message = ben.node().receive(filter, PATIENCE).await.unwrap();
         assert_eq!(message.payload, "?");
         Some(())
     };
@@ -161,7 +154,7 @@ async fn the_tool_sends_files_and_writes_what_came_to_files() {
     let folder = tempfile::tempdir().unwrap();
     let [here, there] = ["here", "there"].map(|name| folder.path().join(name));
     let [from, into] = [&here, &there].map(|path| path.to_str().unwrap().to_owned());
-    let to = ben.node.address().to_string();
+    let to = ben.node().address().to_string();
     let bytes: Vec<u8> = (0..100_000).map(|index| (index % 256) as u8).collect();
     std::fs::write(&here, &bytes).unwrap();
     let script = async {
@@ -193,8 +186,8 @@ async fn the_tool_shows_ways_to_a_stock_node_over_every_kind_of_link() {
     ] {
         let Some(stock) = link.stock(&[]) else { continue };
         let ann = Host::over(link, &[link.to_stock(&stock)], None).await;
-        at_ours(&ann.node, Prefix::subnet_of(stock.address()), Route::There).await;
-        ours_to_stock(&ann.node, &stock, 1300).await;
+        at_ours(ann.node(), Prefix::subnet_of(stock.address()), Route::There).await;
+        ours_to_stock(ann.node(), &stock, 1300).await;
         let (subnet, address) = (Prefix::subnet_of(stock.address()).to_string(), stock.address());
         let selected = ann.ok(&["routes", "selected"]).await.unwrap();
         assert!(selected.contains(&subnet) && selected.contains(way), "{link:?}: {selected}");
@@ -220,9 +213,9 @@ async fn the_tool_manages_several_peers_at_once_and_inspects_keys() {
         assert!(table.contains("127.0.0.1:9") && table.contains("[::1]:9"), "{table}");
         ann.ok(&["peers", "remove", one, two]).await?;
         assert_eq!(ann.json(&["peers", "list", "--json"]).await?, json!([]));
-        let key = ann.node.public_key().to_string();
+        let key = ann.node().public_key().to_string();
         let inspected = ann.ok(&["inspect", &key]).await?;
-        let address = ann.node.address().to_string();
+        let address = ann.node().address().to_string();
         assert!(inspected.contains(&key) && inspected.contains(&address), "{inspected}");
         Some(())
     };

@@ -13,7 +13,7 @@ use threephone_node::{
     TopicPolicy, TopicRule,
 };
 use threephone_system_tests::exchange::{PATIENCE, blocking, payload};
-use threephone_system_tests::{ApiClient, Link, StockConfig, StockDaemon};
+use threephone_system_tests::{ApiClient, Link, StockDaemon};
 
 /// Nothing, one piece, many pieces.
 const SIZES: [usize; 3] = [0, 100, 70_000];
@@ -45,10 +45,7 @@ async fn a_stock_node_answers_ours() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ours_answers_a_stock_node_that_waits() {
-    let ann = Link::Tcp.node(62, &[]).await;
-    let Some(stock) = Link::Tcp.stock(&[Link::Tcp.to_ours(&ann)]) else {
-        return ann.close().await;
-    };
+    let Some((ann, stock)) = Link::Tcp.pair(62).await else { return };
     for size in SIZES {
         let asking = ask(stock.api(), &ann, 60);
         let message = ann.receive(TopicFilter::Any, PATIENCE).await.unwrap();
@@ -64,10 +61,7 @@ async fn ours_answers_a_stock_node_that_waits() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_that_comes_late_is_a_message_like_others() {
-    let ann = Link::Tcp.node(63, &[]).await;
-    let Some(stock) = Link::Tcp.stock(&[Link::Tcp.to_ours(&ann)]) else {
-        return ann.close().await;
-    };
+    let Some((ann, stock)) = Link::Tcp.pair(63).await else { return };
     let (status, _) = ask(stock.api(), &ann, 0).await.unwrap();
     assert_eq!(status, 408);
     let message = ann.receive(TopicFilter::Any, PATIENCE).await.unwrap();
@@ -88,10 +82,7 @@ async fn a_reply_that_comes_late_is_a_message_like_others() {
 /// A stock node takes it past its topics; ours does not, for then a flag would open every door.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_to_what_we_never_sent_is_refused() {
-    let ann = Link::Tcp.node(68, &[]).await;
-    let Some(stock) = Link::Tcp.stock(&[Link::Tcp.to_ours(&ann)]) else {
-        return ann.close().await;
-    };
+    let Some((ann, stock)) = Link::Tcp.pair(68).await else { return };
     reply_from(&stock, &ann, "00112233aabbccdd", "unasked");
     // It went first, over the one link that there is.
     blocking(|| stock.send(ann.address(), b"", b"asked")).unwrap();
@@ -125,10 +116,7 @@ async fn who_peeks_tells_the_sender_and_leaves_the_message() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn our_topics_let_a_stock_node_in_where_they_list_it() {
-    let ann = Link::Tcp.node(65, &[]).await;
-    let Some(stock) = Link::Tcp.stock(&[Link::Tcp.to_ours(&ann)]) else {
-        return ann.close().await;
-    };
+    let Some((ann, stock)) = Link::Tcp.pair(65).await else { return };
     let mut policy = TopicPolicy { default: TopicAction::Reject, ..TopicPolicy::default() };
     let rule = |sources| TopicRule { sources, forward_socket: None };
     let theirs = vec![Prefix::subnet_of(stock.address())];
@@ -165,9 +153,9 @@ async fn a_stock_nodes_topics_let_ours_in_where_they_list_it() {
         "default = \"Reject\"\nfriends = {{ subnets = [\"{}\"] }}\nfamily = {{ subnets = [\"400:1::/32\"] }}\n",
         ann.subnet()
     );
-    let peers = vec![Link::Tcp.to_ours(&ann)];
-    let config = StockConfig { peers, topics: Some(topics), ..StockConfig::default() };
-    let Some(stock) = StockDaemon::start_with(config) else { return ann.close().await };
+    let Some(stock) = Link::Tcp.stock_dialling(&ann, Some(topics)) else {
+        return ann.close().await;
+    };
     let to = Target::Address(stock.address());
     let mut refused = Vec::new();
     for topic in ["", "strangers", "family"] {
@@ -207,9 +195,9 @@ async fn a_service_behind_our_topic_answers_a_stock_node_and_one_behind_its_topi
         "default = \"Accept\"\nshout = {{ subnets = [\"400::/7\"], forward_socket = \"{}\" }}\n",
         theirs.display()
     );
-    let peers = vec![Link::Tcp.to_ours(&ann)];
-    let config = StockConfig { peers, topics: Some(topics), ..StockConfig::default() };
-    let Some(stock) = StockDaemon::start_with(config) else { return ann.close().await };
+    let Some(stock) = Link::Tcp.stock_dialling(&ann, Some(topics)) else {
+        return ann.close().await;
+    };
     let (our_service, their_service) = (service(&ours), service(&theirs));
     let body = json!({
         "dst": { "ip": ann.address() },
