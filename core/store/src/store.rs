@@ -32,7 +32,11 @@ impl Store {
     pub fn open(options: StoreOptions) -> Result<Self, StoreError> {
         match Self::open_once(&options) {
             Err(StoreError::Full) => match options.without_room() {
-                Some(options) => Self::open_once(&options),
+                Some(options) => Self::open_once(&options).inspect(|_| {
+                    tracing::warn!(
+                        "the disk is full: what is stored can be read, and nothing written"
+                    );
+                }),
                 None => Err(StoreError::Full),
             },
             opened => opened,

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use serde_json::{Value, json};
-use threephone::address::Target;
 use threephone::node::limits::BusLimits;
 
 use super::Context;
@@ -20,11 +19,23 @@ use crate::view::{BusView, SentView};
 pub(super) async fn run(context: &Context, command: Bus) -> Result<(), CliError> {
     match command {
         Bus::Send { address, topic, wait, wait_reply, reply_to, data } => {
-            let payload = payload(data).await?;
-            if let Some(timeout) = wait_reply {
-                return ask(context, address, &topic, payload, timeout).await;
+            // Before standard input is read, which may take its time.
+            let mut door = Door::daemon(&context.global).await?;
+            let mut message = json!({
+                "to": address.to_string(),
+                "topic": BASE64.encode(topic.as_bytes()),
+                "payload": BASE64.encode(&payload(data).await?),
+            });
+            match wait_reply {
+                Some(timeout) => {
+                    message["timeout"] = json!(timeout.as_secs_f64());
+                    ask(context, &mut door, message).await
+                }
+                None => {
+                    message["reply_to"] = json!(reply_to);
+                    send(context, &mut door, message, wait).await
+                }
             }
-            send(context, address, &topic, reply_to, wait, payload).await
         }
         Bus::Receive { topic, timeout, peek } => {
             receive(context, topic.as_deref(), timeout, peek).await
@@ -45,20 +56,11 @@ async fn payload(data: Option<OsString>) -> Result<Vec<u8>, CliError> {
 
 async fn send(
     context: &Context,
-    address: Target,
-    topic: &OsStr,
-    reply_to: Option<String>,
+    door: &mut Door,
+    message: Value,
     wait: Option<Duration>,
-    payload: Vec<u8>,
 ) -> Result<(), CliError> {
-    let mut door = Door::daemon(&context.global).await?;
-    let params = json!({
-        "to": address.to_string(),
-        "topic": BASE64.encode(topic.as_bytes()),
-        "payload": BASE64.encode(&payload),
-        "reply_to": reply_to,
-    });
-    let mut sent: SentView = door.call("bus.send", params).await?;
+    let mut sent: SentView = door.call("bus.send", message).await?;
     let Some(wait) = wait else {
         return context.format.print_done(&sent, |sent| sent.id.clone());
     };
@@ -79,29 +81,16 @@ async fn send(
 }
 
 /// Sends a message and prints the reply.
-async fn ask(
-    context: &Context,
-    address: Target,
-    topic: &OsStr,
-    payload: Vec<u8>,
-    timeout: Duration,
-) -> Result<(), CliError> {
-    let mut door = Door::daemon(&context.global).await?;
-    let params = json!({
-        "to": address.to_string(),
-        "topic": BASE64.encode(topic.as_bytes()),
-        "payload": BASE64.encode(&payload),
-        "timeout": timeout.as_secs_f64(),
-    });
+async fn ask(context: &Context, door: &mut Door, message: Value) -> Result<(), CliError> {
     let mut id = None;
     let sent = |sent: SentView| {
         id = Some(sent.id);
         Ok(())
     };
-    let reply: Option<BusView> = door.call_with("bus.ask", params, sent).await?;
+    let reply: Option<BusView> = door.call_with("bus.ask", message, sent).await?;
     match (reply, id) {
         (Some(reply), _) => print_message(context, &reply),
-        (None, Some(id)) => unanswered(context, &mut door, &id).await,
+        (None, Some(id)) => unanswered(context, door, &id).await,
         (None, None) => Err(CliError::NothingInTime),
     }
 }

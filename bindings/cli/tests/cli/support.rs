@@ -6,12 +6,15 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Seconds, for options that wait; reached only by a test that fails.
 pub(crate) const LONG: &str = "60";
+/// The same for what the tests wait for themselves.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_threephone"));
@@ -249,7 +252,7 @@ impl Log {
         };
         let log = self.0.0.lock().unwrap();
         let wait = |log: &mut LogText| line(&log.text).is_none() && !log.is_whole;
-        let log = self.0.1.wait_while(log, wait).unwrap();
+        let (log, _) = self.0.1.wait_timeout_while(log, PATIENCE, wait).unwrap();
         line(&log.text).unwrap_or_else(|| panic!("{parts:?} is not in: {}", log.text))
     }
 }
