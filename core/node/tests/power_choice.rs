@@ -3,7 +3,6 @@
 //! Dora is reached over Ben and over Chris; Ann keeps one of them, or somebody who leads nowhere.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -60,17 +59,27 @@ async fn until(mut reached: impl AsyncFnMut() -> bool) {
 /// answers nothing, as a machine that has lost its way or a process that was stopped.
 struct Front {
     way: PeerAddress,
-    is_silent: Arc<AtomicBool>,
     accepted: Arc<Mutex<usize>>,
+    passing: Passing,
+}
+
+/// Whether bytes are passed on, and how many went to whoever dialled.
+type Passing = Arc<tokio::sync::Mutex<(Mood, u64)>>;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mood {
+    Speaks,
+    IsSilent,
 }
 
 impl Front {
     async fn before(node: &Node) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let way = Endpoint::Tcp(listener.local_addr().unwrap()).into();
-        let front = Self { way, is_silent: Arc::default(), accepted: Arc::default() };
+        let passing = Arc::new(tokio::sync::Mutex::new((Mood::Speaks, 0)));
+        let front = Self { way, accepted: Arc::default(), passing };
         let to = node.listening()[0].address().unwrap();
-        let (is_silent, accepted) = (Arc::clone(&front.is_silent), Arc::clone(&front.accepted));
+        let (passing, accepted) = (Arc::clone(&front.passing), Arc::clone(&front.accepted));
         tokio::spawn(async move {
             loop {
                 let (near, _) = listener.accept().await.unwrap();
@@ -78,27 +87,42 @@ impl Front {
                 let Ok(far) = TcpStream::connect(to).await else { continue };
                 let (near_in, near_out) = near.into_split();
                 let (far_in, far_out) = far.into_split();
-                tokio::spawn(pass_on(near_in, far_out, Arc::clone(&is_silent)));
-                tokio::spawn(pass_on(far_in, near_out, Arc::clone(&is_silent)));
+                tokio::spawn(pass_on(near_in, far_out, Arc::clone(&passing), 0));
+                tokio::spawn(pass_on(far_in, near_out, Arc::clone(&passing), 1));
             }
         });
         front
     }
 
-    fn falls_silent(&self) {
-        self.is_silent.store(true, Ordering::SeqCst);
+    /// Returns when `node` has read everything that was said before: what comes late would count
+    /// as a sign of life.
+    async fn falls_silent(&self, node: &Node) {
+        let said = {
+            let mut passing = self.passing.lock().await;
+            passing.0 = Mood::IsSilent;
+            passing.1
+        };
+        until(async || {
+            let peers = node.peers().await;
+            peers.iter().any(|peer| peer.endpoint == self.way && peer.rx_bytes == said)
+        })
+        .await;
     }
 
-    fn speaks(&self) {
-        self.is_silent.store(false, Ordering::SeqCst);
+    async fn speaks(&self) {
+        self.passing.lock().await.0 = Mood::Speaks;
     }
 }
 
-async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, is_silent: Arc<AtomicBool>) {
+async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, passing: Passing, counts: u64) {
     let mut bytes = vec![0; 65_536];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        if !is_silent.load(Ordering::SeqCst) && to.write_all(&bytes[..count]).await.is_err() {
-            return;
+        let mut passing = passing.lock().await;
+        if passing.0 == Mood::Speaks {
+            if to.write_all(&bytes[..count]).await.is_err() {
+                return;
+            }
+            passing.1 += counts * count as u64;
         }
     }
 }
@@ -114,8 +138,9 @@ async fn an_idle_node_whose_peer_falls_silent_takes_another_within_three_seconds
     ann.add_peer(way_to(&chris)).await.unwrap();
     exchange(&ann, &dora).await;
     assert_eq!(alive(&ann).await, std::slice::from_ref(&front.way), "one is enough");
-    front.falls_silent();
+    front.falls_silent(&ann).await;
     let gap = exchange(&ann, &dora).await;
+    println!("{gap:?} without deliveries");
     assert!(gap <= Duration::from_secs(3), "{gap:?} without deliveries");
     until(async || alive(&ann).await == [way_to(&chris)]).await;
     exchange(&dora, &ann).await;
@@ -132,11 +157,14 @@ async fn an_idle_node_whose_only_peer_falls_silent_dials_it_anew() {
     exchange(&ann, &ben).await;
     assert_eq!(ann.set_power(PowerMode::Idle).await, PowerMode::Idle);
     let before = *front.accepted.lock().unwrap();
-    front.falls_silent();
+    front.falls_silent(&ann).await;
     let payload = Bytes::from_static(b"later");
     let id = ann.send(Target::Address(ben.address()), b"", payload).await.unwrap();
+    let begun = Instant::now();
     until(async || *front.accepted.lock().unwrap() > before).await;
-    front.speaks();
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(25), "{took:?}: it waited until the link counted as dead");
+    front.speaks().await;
     assert_eq!(ann.wait(id, LONG).await, SendState::Received);
     ann.close().await;
     ben.close().await;
@@ -147,12 +175,12 @@ async fn an_idle_node_that_keeps_a_dead_end_finds_who_leads_on() {
     let (dead_end, chris) = (start(2, vec![]).await, start(3, vec![]).await);
     let dora = start(4, vec![way_to(&chris)]).await;
     let ann = start(1, vec![way_to(&dead_end)]).await;
-    until(async || alive(&ann).await.len() == 1).await;
-    assert_eq!(ann.set_power(PowerMode::Idle).await, PowerMode::Idle);
     exchange(&ann, &dead_end).await;
+    assert_eq!(ann.set_power(PowerMode::Idle).await, PowerMode::Idle);
     ann.add_peer(way_to(&chris)).await.unwrap();
     assert_eq!(alive(&ann).await, [way_to(&dead_end)], "one is enough while it leads on");
     let gap = exchange(&ann, &dora).await;
+    println!("{gap:?} without deliveries");
     assert!(gap <= Duration::from_secs(3), "{gap:?} without deliveries");
     until(async || alive(&ann).await == [way_to(&chris)]).await;
     exchange(&dora, &ann).await;
