@@ -15,8 +15,8 @@ use crate::wire::message::MessageId;
 const ACTIVE: usize = 256;
 /// Bytes of those, unless it is one message alone: what receivers surely have room for.
 const ACTIVE_BYTES: usize = 16 << 20;
-/// Messages of one topic that the receiver has whole and no room for, before others of the topic
-/// wait here; of all topics; and their bytes. With those under way less than receivers hold.
+/// Messages of one topic that the receiver has no room for or does not answer, before others of the
+/// topic wait here; of all topics; and their bytes. With those under way less than receivers hold.
 const PARKED_OF_TOPIC: usize = 64;
 const PARKED: usize = 512;
 const PARKED_BYTES: usize = 16 << 20;
@@ -37,7 +37,8 @@ pub(super) struct Flow {
     /// Begun and not ended.
     active: HashSet<MessageId>,
     active_bytes: usize,
-    /// Whole at the receiver, who has no room for them, by topic; and their bytes.
+    /// Whole at the receiver, who has no room for them, or not answered at all, by topic; and their
+    /// bytes.
     parked: HashMap<Bytes, usize>,
     parked_ids: HashSet<MessageId>,
     parked_bytes: usize,
@@ -116,8 +117,8 @@ impl Flow {
         true
     }
 
-    /// The receiver seems to have no room for a whole message, which then makes place for others of
-    /// other topics. False when too many have.
+    /// The receiver seems to have no room for a whole message, or says nothing to it, so it makes
+    /// place for others. False when too many have.
     pub(super) fn park(&mut self, id: MessageId, topic: &Bytes, length: usize) -> bool {
         let fits = self.parked_ids.len() < PARKED && self.parked_bytes + length <= PARKED_BYTES;
         if !fits || !self.active.remove(&id) {

@@ -125,3 +125,19 @@ fn a_second_answer_is_refused_for_as_long_as_the_first_is_remembered() {
     let taken: Vec<_> = world.taken.iter().map(|message| &message.payload[..]).collect();
     assert_eq!(taken, [&b"yes"[..], b"no"]);
 }
+
+#[test]
+fn messages_that_are_never_answered_hold_up_no_others() {
+    let mut world = World::new(1, CLEAN);
+    let (to, id) = (Target::Address(BEN), MessageId([9; 8]));
+    world.unwanted = Some(id);
+    let late = Draft { to, reply: Some(id), ..draft(b"", vec![1]) };
+    world.sender.send(late, Route::Exists, world.now).unwrap();
+    // As much as may be under way at once, and others behind it.
+    let sent = [16 << 20, 3, 4].map(|length| (world.send(vec![7; length]), length));
+    while world.taken.len() < 3 && world.step(Duration::from_secs(10)) {}
+    let taken: Vec<_> = world.taken.iter().map(|message| message.payload.len()).collect();
+    assert_eq!(taken.len(), 3, "{taken:?} after {:?}", world.now - world.start);
+    assert!(sent.iter().all(|(_, length)| taken.contains(length)));
+    assert_eq!(world.sender.state(id), Some(SendState::Pending));
+}

@@ -15,6 +15,8 @@ use crate::wire::message::MessageId;
 
 /// DONEs that stay unanswered before the message starts over.
 const DONES: u32 = 4;
+/// Repeats of a message without any answer, over two seconds, before others begin beside it.
+const UNANSWERED: u32 = 3;
 /// Repeats of chunks without any answer, over some ten seconds, before the message starts over.
 const SILENCE: u32 = 6;
 
@@ -115,6 +117,10 @@ impl Message {
         if !self.heard || is_silent {
             flow.path.silent();
             self.restart(flow);
+            if self.repeats >= UNANSWERED {
+                // A reply that nobody waits for is never answered; others must not wait for it.
+                flow.park(id, &self.topic, self.payload.len());
+            }
         } else if self.in_flight > 0 {
             self.repeat_chunks(due, patience, flow, now);
         } else if self.acked == self.count {
