@@ -26,6 +26,8 @@ struct Scene {
     now: Instant,
     ben: PublicKey,
     sealer: Sealer,
+    /// Whether the honest peer knows a way, and says so when it is asked, as peers do.
+    knows: bool,
 }
 
 impl Scene {
@@ -40,7 +42,7 @@ impl Scene {
         let mut ann = Engine::new(config, now);
         ann.link_up(HONEST, 10, now);
         ann.link_up(LIAR, 10, now);
-        Self { ann, now, ben: ben.public_key(), sealer }
+        Self { ann, now, ben: ben.public_key(), sealer, knows: false }
     }
 
     /// Ben's prefix is announced over a link.
@@ -73,6 +75,11 @@ impl Scene {
                     (_, Some(Packet::Control(Tlv::Hello(_)))) => {
                         let ihu = Tlv::Ihu(Ihu { rxcost: 10, interval: 6000 });
                         self.ann.handle_packet(link, Packet::Control(ihu), self.now);
+                    }
+                    (_, Some(Packet::Control(Tlv::RouteRequest(_)))) => {
+                        if link == HONEST && self.knows {
+                            self.announce(HONEST, 1, 0, 500);
+                        }
                     }
                     _ => {}
                 }
@@ -133,6 +140,22 @@ fn messages_leave_a_way_that_swallows_them() {
     // However often it says so.
     scene.announce(LIAR, 1, 9, 0);
     assert_eq!(scene.next_hop(), HONEST);
+}
+
+#[test]
+fn messages_leave_a_way_that_swallows_them_when_nobody_else_was_asked_yet() {
+    let mut scene = Scene::new();
+    scene.run(SECOND);
+    scene.announce(LIAR, 66, 0, 0);
+    scene.knows = true;
+    scene.write();
+    let first = scene.run(SECOND);
+    assert!(first.contains(&LIAR) && !first.contains(&HONEST), "there is no other way");
+    let begun = scene.now;
+    while !scene.run(SECOND).contains(&HONEST) {
+        assert!(scene.now - begun < 10 * SECOND);
+    }
+    assert_eq!((scene.next_hop(), scene.ann.router_counters().undelivered), (HONEST, 1));
 }
 
 #[test]

@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
-use super::Router;
 use super::clock::Tick;
-use crate::{Prefix, PublicKey};
+use super::links::LinkSet;
+use super::lookup::Question;
+use super::{Router, RouterOutput};
+use crate::{LinkId, Prefix, PublicKey};
 
 /// How long own packets may stay without any answer. Messages are acknowledged within a round trip;
 /// unanswered they are repeated after 0.3, 0.9 and 2.1 s on a path of which nothing is known, so that
@@ -61,14 +63,19 @@ impl Router {
     pub fn expect_answer(&mut self, destination: Ipv6Addr, now: Instant) {
         let Some((prefix, before)) = self.table.selected_for(destination) else { return };
         let (before, tick) = (*before, self.clock.tick(now));
-        // Where there is no choice there is nothing to learn.
-        let Some(known) = self.table.get_mut(prefix).filter(|known| known.entries.len() > 1) else {
-            return;
-        };
+        let Some(known) = self.table.get_mut(prefix) else { return };
         if known.await_answer(tick) < UNANSWERED {
             return;
         }
         known.stop_waiting();
+        if known.entries.len() < 2 {
+            // Whoever announced it unasked may be the only one who did: peers tell who asks them.
+            if known.may_ask_others(tick) {
+                self.ask_others(prefix, before.link);
+                self.flush(now);
+            }
+            return;
+        }
         let until = self.clock.after(DOUBT, now);
         if let Some(entry) = known.entry_mut(before.link) {
             entry.doubted = until;
@@ -91,8 +98,22 @@ impl Router {
         let (address, tick) = (key.address(), self.clock.tick(now));
         let selected = self.table.selected_for(address).map(|(prefix, _)| prefix);
         let known = selected.and_then(|prefix| self.table.get_mut(prefix));
-        if let Some(known) = known.filter(|known| known.entries.len() > 1) {
+        if let Some(known) = known {
             known.note_answer(tick);
+        }
+    }
+
+    /// Asks every peer but one for a way to a prefix to which there is one already.
+    fn ask_others(&mut self, prefix: Prefix, but: LinkId) {
+        let mut to = LinkSet::default();
+        for (link, neighbour) in &self.neighbours {
+            if *link != but {
+                to.insert(neighbour.place);
+            }
+        }
+        self.ask(Question { prefix, generation: 0, to });
+        if self.is_idle {
+            self.output(RouterOutput::LookupUnanswered { prefix }); // there may be other peers
         }
     }
 }

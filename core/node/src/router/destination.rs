@@ -23,6 +23,9 @@ const CALM: Duration = Duration::from_secs(10);
 /// How long the return of a flapping route is kept back, doubled with each further loss.
 const HOLD: Duration = Duration::from_secs(2);
 const HOLD_DOUBLINGS: u8 = 3;
+/// How often all peers are asked for another way where the only one brings no answers: questions go
+/// through the whole network, and the node may simply be off.
+const ASK_OTHERS: Duration = Duration::from_secs(30);
 
 /// A route through one neighbour: 64 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +75,8 @@ struct More {
     last_new_id: Tick,
     /// The first own packet since the node behind the prefix last answered.
     waiting_since: Tick,
+    /// When others than the one peer that leads there were asked.
+    asked: Tick,
     answered: Tick,
 }
 
@@ -228,6 +233,16 @@ impl Destination {
         now.since(more.waiting_since)
     }
 
+    /// Whether others may be asked for a way now: not again for [`ASK_OTHERS`].
+    pub(super) fn may_ask_others(&mut self, now: Tick) -> bool {
+        let more = self.more();
+        let may = more.asked == Tick::START || now.since(more.asked) >= ASK_OTHERS;
+        if may {
+            more.asked = now;
+        }
+        may
+    }
+
     /// The node behind the prefix answered, or another way to it is tried.
     pub(super) fn stop_waiting(&mut self) {
         if let Some(more) = &mut self.more {
@@ -271,6 +286,7 @@ impl Destination {
                 new_ids: NEW_IDS,
                 last_new_id: Tick::START,
                 waiting_since: Tick::START,
+                asked: Tick::START,
                 answered: Tick::START,
             })
         })
