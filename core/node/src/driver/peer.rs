@@ -156,6 +156,7 @@ impl Peers {
         if !matches!(peer.state, State::Connecting) {
             return false;
         }
+        peer.is_itself = false; // nobody is there who could be
         peer.failures = peer.failures.saturating_add(1);
         let is_news = peer.failures == 1 && peer.kind == PeerKind::Static;
         self.retry(endpoint, now);

@@ -2,8 +2,9 @@
 //!
 //! One peer is enough as long as it answers and leads where packets go. When it does not, the
 //! others are dialled, whoever connects within a short while is kept for so long, and then the best
-//! stays: one that speaks before one that does not, then whoever leads to the nodes that were looked
-//! for, then to most nodes, then the cheapest. A silent link is given up only for one that speaks.
+//! stays: one that speaks before one that does not, one that the owner chose before one that was found
+//! nearby, then whoever leads to the nodes that were looked for, then to most nodes, then the
+//! cheapest. A silent link is given up only for one that speaks.
 //!
 //! Looking around for the sake of a node that may not be there at all has growing pauses, as an
 //! application may ask for it all day.
@@ -13,13 +14,14 @@ use std::time::{Duration, Instant};
 use super::Peers;
 use super::entry::Peer;
 use crate::engine::Standing;
+use crate::node::PeerKind;
 use crate::power::PowerMode;
 use crate::{LinkId, Prefix};
 
 /// For the handshakes of those dialled at the same time, their first packets, and the answers to the
 /// questions that each new peer is asked at once.
 pub(super) const SETTLES: Duration = Duration::from_secs(3);
-/// Between two looks around in vain: doubled each time, from the first to the second.
+/// Between two looks around: doubled each time, from the first to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(3600));
 /// Nodes looked for at once that count.
 const WANTED: usize = 16;
@@ -106,7 +108,7 @@ impl Peers {
     }
 
     /// A node was looked for, and the one peer of an idle node has no answer: perhaps it is a dead
-    /// end. Others are tried, unless that was in vain a while ago.
+    /// end. Others are tried, unless that was done a while ago.
     pub(crate) fn look_around(&mut self, wanted: Prefix, now: Instant) {
         if self.mode != PowerMode::Idle {
             return;
@@ -116,6 +118,9 @@ impl Peers {
                 choice.wanted.push(wanted);
             }
         } else if now >= self.chooser.next_look {
+            if now >= self.chooser.next_look + PAUSE.1 {
+                self.chooser.relax(now); // nothing was missed for long
+            }
             self.chooser.choice = Some(Choice { until: now + SETTLES, wanted: vec![wanted] });
             self.chooser.next_look = now + self.chooser.pause;
             self.chooser.pause = (self.chooser.pause * 2).min(PAUSE.1);
@@ -133,17 +138,15 @@ impl Peers {
         let rank = |peer: &Peer| {
             let link = peer.state.link()?;
             let Standing { wanted, routes, cost } = standing(link, wanted);
-            Some((!peer.is_sound(), usize::MAX - wanted, usize::MAX - routes, cost, link))
+            // What a stranger claims to lead to counts for nothing beside whom the owner chose.
+            let is_chance = peer.kind == PeerKind::Discovered;
+            let (wanted, routes) = (usize::MAX - wanted, usize::MAX - routes);
+            Some((!peer.is_sound(), is_chance, wanted, routes, cost, link))
         };
         let mut ranked: Vec<_> = self.outbound().filter_map(rank).collect();
         ranked.sort_unstable();
         match ranked.first() {
-            Some((false, missing, ..)) => {
-                if *missing < usize::MAX {
-                    self.chooser.pause = PAUSE.0; // looking around has found somebody
-                }
-                ranked.into_iter().skip(1).map(|(.., link)| link).collect()
-            }
+            Some((false, ..)) => ranked.into_iter().skip(1).map(|(.., link)| link).collect(),
             _ => Vec::new(),
         }
     }

@@ -249,6 +249,44 @@ fn nodes_that_are_nowhere_are_looked_for_ever_less() {
     assert_eq!(idle.dials(), [1], "another network, another chance");
 }
 
+/// Each of two peers leads to one half of those that this node talks with.
+#[test]
+fn an_idle_node_goes_to_and_fro_between_its_peers_ever_less() {
+    let (mut idle, _) = Idle::after_activity(vec![costs(10), costs(50)]);
+    let end = idle.now + Duration::from_secs(24 * 3600);
+    let (mut kept, mut changes, mut link) = (0, 0, 2);
+    while idle.now < end {
+        idle.peers.look_around(somebody(), idle.now);
+        for peer in idle.dials() {
+            idle.standings.resize(link, costs(50));
+            idle.standings.push(Standing { wanted: 1, routes: 2, cost: 50 });
+            assert!(idle.connects(peer, link as u64));
+            idle.now += SETTLES;
+            assert_eq!(idle.surplus(), [LinkId(kept)]);
+            idle.ends(1 - peer, kept);
+            idle.standings[link] = costs(50); // it is the other half that is looked for next
+            (kept, link, changes) = (link as u64, link + 1, changes + 1);
+        }
+        idle.now += Duration::from_secs(20);
+    }
+    assert!((20..40).contains(&changes), "{changes}");
+}
+
+#[test]
+fn what_a_stranger_nearby_claims_to_lead_to_moves_nobody_from_the_owners_peer() {
+    let (mut idle, _) = Idle::after_activity(vec![costs(10)]);
+    let stranger = endpoint("tcp://192.0.2.99:1");
+    idle.peers.set_mode(PowerMode::Active, |_, _| costs(10), idle.now);
+    assert!(idle.peers.discover(stranger, Turn::Ours, idle.now));
+    idle.peers.take_due(idle.now);
+    assert!(idle.peers.dialled(&stranger.into(), LinkId(1), None, idle.now).is_some());
+    idle.peers.heard(&stranger.into(), LinkId(1), idle.now);
+    idle.standings.push(Standing { wanted: 16, routes: 100_000, cost: 1 });
+    let standings = idle.standings.clone();
+    let standing = |link: LinkId, _: &[Prefix]| standings[link.0 as usize];
+    assert_eq!(idle.peers.set_mode(PowerMode::Idle, standing, idle.now), [LinkId(1)]);
+}
+
 #[test]
 fn an_active_node_looks_around_for_nobody() {
     let (mut idle, _) = Idle::after_activity(vec![costs(10), costs(50)]);

@@ -27,6 +27,22 @@ fn this_node_itself_is_left_alone_for_an_hour_or_until_the_network_changes() {
     }
 }
 
+/// The address is another machine's by now, which is not up yet.
+#[test]
+fn where_nobody_answers_any_more_is_not_this_node() {
+    let (mut peers, now) = table();
+    let own = PeerAddress::from(endpoint("tcp://192.0.2.1:1"));
+    peers.add(own.clone(), now).unwrap();
+    peers.take_due(now);
+    peers.dialled(&own, LinkId(1), None, now).unwrap();
+    peers.note_itself(&own, LinkId(1));
+    peers.link_down(&own, LinkId(1), now);
+    peers.network_changed(now);
+    assert_eq!(peers.take_due(now), std::slice::from_ref(&own));
+    peers.dial_failed(&own, now);
+    assert!(peers.poll_timeout().is_some_and(|at| at <= now + LONGEST_PAUSE));
+}
+
 /// Anybody can say that they are this node.
 #[test]
 fn an_accepted_link_is_not_believed_to_be_this_node() {

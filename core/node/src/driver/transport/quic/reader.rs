@@ -124,7 +124,8 @@ impl QuicReader {
             if self.kept.len() >= KEPT {
                 self.kept.pop_front();
             }
-            self.kept.push_back(datagram);
+            // What was received together lies in one piece of memory, of which this may be a byte.
+            self.kept.push_back(Bytes::copy_from_slice(&datagram));
             tokio::task::consume_budget().await; // whoever floods does not keep the time from going by
         }
     }
