@@ -78,7 +78,8 @@ pub(crate) enum Command {
     /// Mail to Mycelium addresses
     #[command(subcommand)]
     Mail(Mail),
-    /// Messages of any bytes from node to node, as every Mycelium node understands them
+    /// Messages of any bytes from node to node, as every Mycelium node understands them; they are
+    /// kept in memory, and gone when `up` ends: chats and mail are not
     #[command(subcommand)]
     Bus(Bus),
     /// Show all of it: three nodes in this process, a chat, a mail, a phone that was away
