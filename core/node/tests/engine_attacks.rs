@@ -76,10 +76,10 @@ impl Scene {
                         let ihu = Tlv::Ihu(Ihu { rxcost: 10, interval: 6000 });
                         self.ann.handle_packet(link, Packet::Control(ihu), self.now);
                     }
-                    (_, Some(Packet::Control(Tlv::RouteRequest(_)))) => {
-                        if link == HONEST && self.knows {
-                            self.announce(HONEST, 1, 0, 500);
-                        }
+                    (_, Some(Packet::Control(Tlv::RouteRequest(_))))
+                        if link == HONEST && self.knows =>
+                    {
+                        self.announce(HONEST, 1, 0, 500);
                     }
                     _ => {}
                 }
