@@ -80,7 +80,8 @@ pub enum Action {
         /// Its /64.
         prefix: Prefix,
     },
-    /// An idle node looks for a node, and none of its few peers had an answer within a second.
+    /// An idle node looks for a node, and none of its few peers had an answer within a second; or
+    /// messages to it stay unanswered on the only way there is.
     LookupUnanswered {
         /// Its /64.
         prefix: Prefix,

@@ -71,7 +71,7 @@ impl Router {
         if known.entries.len() < 2 {
             // Whoever announced it unasked may be the only one who did: peers tell who asks them.
             if known.may_ask_others(tick) {
-                self.ask_others(prefix, before.link);
+                self.ask_others(Prefix::subnet_of(destination), before.link);
                 self.flush(now);
             }
             return;
@@ -103,7 +103,7 @@ impl Router {
         }
     }
 
-    /// Asks every peer but one for a way to a prefix to which there is one already.
+    /// Asks every peer but one for a way to a /64 to which there is one already.
     fn ask_others(&mut self, prefix: Prefix, but: LinkId) {
         let mut to = LinkSet::default();
         for (link, neighbour) in &self.neighbours {

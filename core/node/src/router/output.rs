@@ -48,7 +48,8 @@ pub enum RouterOutput {
         /// The /64 looked up.
         prefix: Prefix,
     },
-    /// Of an idle router's own lookup, after a second: none of its few peers had an answer yet.
+    /// Of an idle router's own lookup, after a second: none of its few peers had an answer yet. Also
+    /// where packets stay unanswered on the only way there is.
     LookupUnanswered {
         /// The /64 looked up.
         prefix: Prefix,
