@@ -175,14 +175,21 @@ impl Peers {
         let enough = !self.may_dial();
         let peer = self.peers.get_mut(endpoint)?;
         let is_awaited = peer.is_dialling();
+        // Where both ends know each other's endpoint the other one has given up our old link for
+        // this one already.
+        let renews = tie.is_some() && peer.is_alive_outbound() && peer.is_tied();
         if enough && matches!(peer.state, State::Connecting) {
             peer.state = State::Waiting { until: now };
+        }
+        if let Some(silent) = &mut peer.silent {
+            *silent = Silent { redial: now + LONGEST_PAUSE, is_dialling: false };
         }
         let crossing = peer.crossing(true, tie, now);
         // Hung up on, the end that was accepted goes too.
         peer.is_itself |= crossing == Crossing::Itself;
         let takes_over = crossing == Crossing::NewStays;
-        if enough || crossing == Crossing::Itself || !(is_awaited || takes_over) {
+        let is_wanted = renews || (!enough && (is_awaited || takes_over));
+        if crossing == Crossing::Itself || !is_wanted {
             return None;
         }
         let replaced = peer.state.link();

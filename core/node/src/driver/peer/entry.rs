@@ -172,6 +172,11 @@ impl Peer {
         self.is_outbound && matches!(self.state, State::Alive { .. })
     }
 
+    /// Whether the other end tells its links apart by our endpoint.
+    pub(super) fn is_tied(&self) -> bool {
+        self.tie.is_some()
+    }
+
     /// Whether that link has brought packets and brings them still.
     pub(super) fn is_sound(&self) -> bool {
         self.is_alive_outbound() && self.is_heard && self.silent.is_none()

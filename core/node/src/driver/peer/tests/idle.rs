@@ -215,6 +215,28 @@ fn a_second_connection_is_hung_up_on_when_the_first_speaks_again_meanwhile() {
     }
 }
 
+/// Over QUIC the other end has taken the new connection in place of the old one by then.
+#[test]
+fn where_the_peer_has_given_up_the_first_connection_for_the_second_so_does_this_node() {
+    for mode in [PowerMode::Active, PowerMode::Idle] {
+        let (mut peers, now) = table();
+        let name = PeerAddress::from(endpoint("quic://192.0.2.1:1"));
+        peers.add(name.clone(), now).unwrap();
+        peers.take_due(now);
+        assert!(peers.dialled(&name, LinkId(1), Some([1; 16]), now).is_some());
+        peers.heard(&name, LinkId(1), now);
+        peers.set_mode(mode, |_, _| costs(10), now);
+        peers.note_silence(LinkId(1), true, now);
+        let later = now + REDIAL;
+        assert_eq!(peers.take_due(later), std::slice::from_ref(&name));
+        peers.note_silence(LinkId(1), false, later);
+        let renewed = peers.dialled(&name, LinkId(2), Some([2; 16]), later).unwrap();
+        assert_eq!(renewed.replaced, Some(LinkId(1)));
+        peers.link_down(&name, LinkId(1), later);
+        assert_eq!(peers.statuses(|_| None, later)[0].state, PeerState::Alive);
+    }
+}
+
 /// The kept peer leads nowhere, another one to the node that is looked for.
 #[test]
 fn a_dead_end_is_left_for_a_peer_that_leads_to_the_node_that_was_looked_for() {

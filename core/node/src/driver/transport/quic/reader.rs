@@ -19,7 +19,7 @@ use crate::wire::frame::{Decoder, FrameError, Packet, decode_datagram};
 const READ_CHUNKS: usize = 64;
 /// Datagrams handed on together: as many packets as a writer sends together.
 const READ_DATAGRAMS: usize = 100;
-/// Datagrams kept while nothing may be read; with the packets that brought them 1.5 MB.
+/// Datagrams kept while nothing may be read, of at most 1,472 bytes each: 1.5 MB.
 pub(super) const KEPT: usize = 1024;
 
 pub(super) struct QuicReader {
