@@ -61,6 +61,8 @@ pub struct Verdict {
 pub(crate) struct Judge {
     /// By the prefix and, in their order, the nodes on it: a prefix may have several.
     open: BTreeMap<(Prefix, Vec<NodeId>), Loop>,
+    /// Since when a prefix has had one loop or another: one whose members change is none the less there.
+    looping: BTreeMap<Prefix, Instant>,
     /// Those too many to be followed.
     not_followed: usize,
     verdict: Verdict,
@@ -76,6 +78,22 @@ impl Judge {
 
     fn follow(&mut self, ways: &Ways<'_>, at: NodeId, prefix: Prefix, now: Instant) {
         self.recheck(ways, prefix, now);
+        self.follow_circle(ways, at, prefix, now);
+        self.forget(prefix);
+    }
+
+    /// When no loop of a prefix is left, the next one is another.
+    fn forget(&mut self, prefix: Prefix) {
+        if self.of_prefix(prefix).next().is_none() {
+            self.looping.remove(&prefix);
+        }
+    }
+
+    fn of_prefix(&self, prefix: Prefix) -> impl Iterator<Item = (&(Prefix, Vec<NodeId>), &Loop)> {
+        self.open.range((prefix, Vec::new())..).take_while(move |((of, _), _)| *of == prefix)
+    }
+
+    fn follow_circle(&mut self, ways: &Ways<'_>, at: NodeId, prefix: Prefix, now: Instant) {
         let Some(found) = circle(ways, at, prefix, now) else { return };
         if found.one_source && found.all_ours {
             self.verdict.violation_count += 1;
@@ -94,6 +112,7 @@ impl Judge {
             &mut self.verdict.stock_loops
         };
         *count += 1;
+        self.looping.entry(prefix).or_insert(now);
         if self.open.len() < FOLLOWED {
             self.open.insert(name, found);
         } else {
@@ -103,11 +122,11 @@ impl Judge {
 
     /// Closes known loops of a prefix that are gone.
     fn recheck(&mut self, ways: &Ways<'_>, prefix: Prefix, now: Instant) {
-        let first = (prefix, Vec::new());
-        let of_prefix = self.open.range(first..).take_while(|((of, _), _)| *of == prefix);
+        if let Some(since) = self.looping.get(&prefix) {
+            self.verdict.longest = self.verdict.longest.max(now - *since);
+        }
         let mut gone = Vec::new();
-        for (name, open) in of_prefix {
-            self.verdict.longest = self.verdict.longest.max(now - open.since);
+        for (name, open) in self.of_prefix(prefix) {
             let there = open.members.first().and_then(|member| circle(ways, *member, prefix, now));
             if there.is_none_or(|there| there.sorted() != name.1) {
                 gone.push(name.clone());
@@ -121,6 +140,7 @@ impl Judge {
         prefixes.dedup();
         for prefix in prefixes {
             self.recheck(ways, prefix, now);
+            self.forget(prefix);
         }
         Verdict { open: self.open.len() + self.not_followed, ..self.verdict.clone() }
     }
